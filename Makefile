@@ -1,0 +1,51 @@
+# The two commands of this project are `make demo` and `make test`.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast test-servers lint docs
+
+# Root may do all that the tests ask for: run programs as another user, write below /var/www.
+ifeq ($(shell id -u),0)
+export CI = 1
+endif
+export CHECK PORT
+
+help:
+	@echo "make demo          an axum app behind a real Apache on http://127.0.0.1:8080/ (PORT=... for another port)"
+	@echo "make demo CHECK=1  the same, asked once and compared"
+	@echo "make test          everything: format, lints, all tests, real web servers, documentation"
+	@echo "make test-fast     the tests that need nothing but cargo"
+	@echo "make test-servers  only the tests with real web servers"
+	@echo "make setup         installs what the others need (they do so themselves)"
+
+setup:
+	@scripts/setup
+
+demo:
+	@scripts/setup demo
+	@scripts/demo
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --no-default-features -- -D warnings
+
+docs:
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+test: setup lint
+	cargo build --all-targets
+	cargo test --lib --bins
+	cargo test --test it -- --include-ignored
+	cargo test --doc
+	@$(MAKE) --no-print-directory docs
+	@echo "make test: all checks passed"
+
+test-fast:
+	cargo test
+	@echo "make test-fast: passed; the real web servers were not asked (make test-servers)"
+
+test-servers: setup
+	cargo build --examples
+	cargo test --test it -- --ignored servers::
+	@echo "make test-servers: passed"

@@ -1,0 +1,119 @@
+//! What an app is, and what [`run`](crate::run()) makes one of.
+
+use crate::{body::Body, error::BoxError};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
+use std::future::Future;
+use tower::{ServiceExt as _, util::BoxCloneService};
+use tower_service::Service;
+
+/// The body of any response.
+pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// Any app, behind one type.
+pub type BoxApp = BoxCloneService<Request<Body>, Response<ResponseBody>, BoxError>;
+
+/// An app: a cloneable [`tower::Service`] that takes an `http::Request<lodger::Body>` and answers with an `http::Response` of any body.
+///
+/// Implemented for everything that fits, an `axum::Router` among it; nobody implements it by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an app",
+    note = "an app is a `tower::Service<http::Request<lodger::Body>>` that is `Clone + Send`, such as an `axum::Router` without missing state"
+)]
+pub trait App: Clone + Send + 'static {
+    #[doc(hidden)]
+    fn into_box(self) -> BoxApp;
+}
+
+impl<S, B> App for S
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn into_box(self) -> BoxApp {
+        BoxCloneService::new(
+            self.map_response(|response: Response<B>| response.map(|body| body.map_err(Into::into).boxed_unsync())).map_err(Into::into),
+        )
+    }
+}
+
+/// Tells the shapes of [`IntoApp`] apart.
+#[doc(hidden)]
+pub mod shape {
+    #[derive(Debug)]
+    pub struct Ready;
+    #[derive(Debug)]
+    pub struct Sync;
+    #[derive(Debug)]
+    pub struct TrySync;
+    #[derive(Debug)]
+    pub struct Async;
+    #[derive(Debug)]
+    pub struct TryAsync;
+}
+
+/// Anything that [`run`](crate::run()) takes: an [`App`], or a closure that makes one, with or without `async`, with or without a `Result`.
+///
+/// A closure is called inside the runtime, after lodger knows who started it. It is `Fn` and not `FnOnce` because a start that failed is tried again.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an app and does not make one",
+    note = "pass a `tower::Service`, or a closure `|| app`, `|| Ok(app)`, `|| async {{ app }}` or `|| async {{ Ok(app) }}`"
+)]
+pub trait IntoApp<M>: Send + Sync + 'static {
+    #[doc(hidden)]
+    fn build(&self) -> impl Future<Output = Result<BoxApp, BoxError>> + Send;
+}
+
+impl<S: App + Sync> IntoApp<shape::Ready> for S {
+    async fn build(&self) -> Result<BoxApp, BoxError> {
+        Ok(self.clone().into_box())
+    }
+}
+
+impl<F, S> IntoApp<shape::Sync> for F
+where
+    F: Fn() -> S + Send + Sync + 'static,
+    S: App,
+{
+    async fn build(&self) -> Result<BoxApp, BoxError> {
+        Ok(self().into_box())
+    }
+}
+
+impl<F, S, E> IntoApp<shape::TrySync> for F
+where
+    F: Fn() -> Result<S, E> + Send + Sync + 'static,
+    S: App,
+    E: Into<BoxError>,
+{
+    async fn build(&self) -> Result<BoxApp, BoxError> {
+        self().map(App::into_box).map_err(Into::into)
+    }
+}
+
+impl<F, Fut, S> IntoApp<shape::Async> for F
+where
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = S> + Send,
+    S: App,
+{
+    async fn build(&self) -> Result<BoxApp, BoxError> {
+        Ok(self().await.into_box())
+    }
+}
+
+impl<F, Fut, S, E> IntoApp<shape::TryAsync> for F
+where
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<S, E>> + Send,
+    S: App,
+    E: Into<BoxError>,
+{
+    async fn build(&self) -> Result<BoxApp, BoxError> {
+        self().await.map(App::into_box).map_err(Into::into)
+    }
+}

@@ -1,0 +1,168 @@
+//! The mount: the part of the path that the web server consumed to find the program. It is stripped, so that an app sees `/hello`
+//! wherever it lives.
+
+use std::path::Path;
+
+/// What the mount is found from.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct MountFacts<'a> {
+    /// A mount that somebody wrote down (`LODGER_MOUNT`).
+    pub(super) told: Option<&'a [u8]>,
+    /// The path of the request as it stands in the target, encoded.
+    pub(super) path: &'a str,
+    pub(super) script_name: &'a [u8],
+    pub(super) path_info: &'a [u8],
+    pub(super) script_filename: &'a [u8],
+    /// Our own executable.
+    pub(super) program: Option<&'a Path>,
+    /// Whether the server may have made `SCRIPT_NAME` up (Apache with a virtual wrapper).
+    pub(super) invents_script_name: bool,
+}
+
+/// Finds the mount: the prefix of `path`, as it stands there, "" at the top and without a slash at its end.
+///
+/// The four rules are those of the design page "From variables to a request"; `fixtures/cgi` holds a capture for each.
+pub(super) fn find<'a>(facts: &MountFacts<'a>) -> &'a str {
+    if let Some(told) = facts.told {
+        let told = told.strip_suffix(b"/").unwrap_or(told);
+        return raw_prefix(facts.path, told).unwrap_or_default();
+    }
+    if names_program(facts) {
+        let directory = match facts.script_name.iter().rposition(|byte| *byte == b'/') {
+            Some(slash) => &facts.script_name[..slash],
+            None => b"",
+        };
+        return raw_prefix(facts.path, facts.script_name).or_else(|| raw_prefix(facts.path, directory)).unwrap_or_default();
+    }
+    if !facts.path_info.is_empty() && !facts.invents_script_name {
+        // OpenLiteSpeed has the slash both at the end of SCRIPT_NAME and at the start of PATH_INFO.
+        let script_name = facts.script_name.strip_suffix(b"/").unwrap_or(facts.script_name);
+        if let Some(prefix) = raw_prefix(facts.path, script_name)
+            && decoded_eq(&facts.path[prefix.len()..], facts.path_info)
+        {
+            return prefix;
+        }
+    }
+    ""
+}
+
+/// Whether the last segment of SCRIPT_NAME is a program and not a page: it is our executable itself, bears its stem and an
+/// extension (`app.cgi` beside `app.fcgi`), or is a `.fcgi` or `.cgi` file in our folder.
+///
+/// A bare stem is not enough: behind nginx, where SCRIPT_NAME is the whole path, a program `blog` would lose its page `/blog`.
+fn names_program(facts: &MountFacts<'_>) -> bool {
+    let (Some(program), Some(script)) = (facts.program, to_path(facts.script_filename)) else {
+        return false;
+    };
+    let Some(segment) = facts.script_name.rsplit(|byte| *byte == b'/').next().and_then(to_path) else {
+        return false;
+    };
+    let extension = segment.extension();
+    let same_stem = extension.is_some() && segment.file_stem() == program.file_stem();
+    let program_kind = extension.is_some_and(|extension| extension == "fcgi" || extension == "cgi");
+    let same_name = segment.file_name() == script.file_name();
+    same_name && (script == program || same_stem || program_kind && script.parent() == program.parent())
+}
+
+fn to_path(bytes: &[u8]) -> Option<&Path> {
+    use std::os::unix::ffi::OsStrExt as _;
+    (!bytes.is_empty()).then(|| Path::new(std::ffi::OsStr::from_bytes(bytes)))
+}
+
+/// The part of `raw` that decodes to `prefix` and ends where a segment ends.
+fn raw_prefix<'a>(raw: &'a str, prefix: &[u8]) -> Option<&'a str> {
+    let mut decoded = decode_with_positions(raw);
+    let mut end = 0;
+    for &expect in prefix {
+        let (byte, next) = decoded.next()?;
+        if byte != expect {
+            return None;
+        }
+        end = next;
+    }
+    let (head, rest) = raw.split_at_checked(end)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(head)
+}
+
+fn decoded_eq(raw: &str, decoded: &[u8]) -> bool {
+    decode_with_positions(raw).map(|(byte, _)| byte).eq(decoded.iter().copied())
+}
+
+/// Each decoded byte of `raw` with the position behind it.
+fn decode_with_positions(raw: &str) -> impl Iterator<Item = (u8, usize)> {
+    let bytes = raw.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let byte = *bytes.get(at)?;
+        let hex = |at: usize| bytes.get(at).and_then(|digit| char::from(*digit).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+        let byte = match (byte, hex(at + 1), hex(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                at += 3;
+                high << 4 | low
+            }
+            _ => {
+                at += 1;
+                byte
+            }
+        };
+        Some((byte, at))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(path: &str, script_name: &str, path_info: &str, script_filename: &str) -> String {
+        find(&MountFacts {
+            path,
+            script_name: script_name.as_bytes(),
+            path_info: path_info.as_bytes(),
+            script_filename: script_filename.as_bytes(),
+            program: Some(Path::new("/www/sub/app.fcgi")),
+            ..MountFacts::default()
+        })
+        .to_owned()
+    }
+
+    #[test]
+    fn the_program_or_its_folder_is_stripped() {
+        assert_eq!(mount("/sub/app.fcgi/x", "/sub/app.fcgi", "/x", "/www/sub/app.fcgi"), "/sub/app.fcgi");
+        assert_eq!(mount("/sub/x", "/sub/app.fcgi", "", "/www/sub/app.fcgi"), "/sub");
+        assert_eq!(mount("/other", "/sub/app.fcgi", "", "/www/sub/app.fcgi"), "");
+        assert_eq!(mount("/x", "/app.fcgi", "", "/www/app.fcgi"), "");
+    }
+
+    #[test]
+    fn a_copy_under_another_name_counts_as_the_program() {
+        assert_eq!(mount("/sub/x", "/sub/app.cgi", "", "/www/sub/app.cgi"), "/sub");
+        assert_eq!(mount("/sub/x", "/sub/other.cgi", "", "/www/sub/other.cgi"), "/sub");
+        assert_eq!(mount("/else/x", "/else/other.cgi", "", "/www/else/other.cgi"), "");
+    }
+
+    #[test]
+    fn a_page_that_bears_the_name_of_the_program_stays() {
+        assert_eq!(mount("/app", "/app", "", "/www/app"), "");
+        assert_eq!(mount("/hello", "/hello", "", "/www/sub/hello"), "");
+    }
+
+    #[test]
+    fn the_prefix_is_taken_as_it_stands_in_the_target() {
+        assert_eq!(mount("/a%20b/x", "/a b/app.fcgi", "", "/www/a b/app.fcgi"), "/a%20b");
+        assert_eq!(mount("/subway", "/sub/app.fcgi", "", "/www/sub/app.fcgi"), "");
+    }
+
+    #[test]
+    fn script_name_and_path_info_that_make_up_the_path_give_the_mount() {
+        assert_eq!(mount("/app/x", "/app", "/x", ""), "/app");
+        assert_eq!(mount("/app/x", "/app/", "/x", ""), "/app");
+        assert_eq!(mount("/app/x", "/app", "/y", ""), "");
+    }
+
+    #[test]
+    fn a_mount_that_was_written_down_wins_where_it_fits() {
+        let facts = MountFacts { told: Some(b"/shop/"), path: "/shop/x", ..MountFacts::default() };
+        assert_eq!(find(&facts), "/shop");
+        assert_eq!(find(&MountFacts { path: "/x", ..facts }), "");
+    }
+}

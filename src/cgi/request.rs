@@ -1,0 +1,342 @@
+//! Variables to `http::request::Parts`, in one total function. What http cannot say is kept beside it.
+
+use super::{
+    CgiVars, cookie,
+    mount::{self, MountFacts},
+    uri,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts, uri::Authority};
+use std::{net::IpAddr, net::SocketAddr, path::Path};
+
+/// Why variables are not a request. The visitor gets 400 or 414.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum VarError {
+    #[error("REQUEST_METHOD is missing or is no method")]
+    Method,
+    #[error("the target is longer than 65,534 bytes")]
+    UriTooLong,
+    #[error("the target cannot be a URI")]
+    Uri,
+    #[error("the Host header is no host, or there are two that differ")]
+    Host,
+    #[error("CONTENT_LENGTH is no number")]
+    ContentLength,
+}
+
+/// Facts of an exchange that are no part of an `http::Request`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Meta {
+    pub(crate) mount: String,
+    pub(crate) original_uri: Uri,
+    pub(crate) remote_addr: Option<SocketAddr>,
+    pub(crate) https: bool,
+    pub(crate) host: Option<String>,
+    /// `CONTENT_LENGTH` where it is a number: advice, not truth.
+    pub(crate) content_length: Option<u64>,
+    /// Whether the variables say that there is no body, so that a peer that forgets to end it is not waited for.
+    pub(crate) no_body: bool,
+}
+
+/// What the mapping has to know beside the variables.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Context<'a> {
+    /// Our own executable.
+    pub(crate) program: Option<&'a Path>,
+    /// Whether the server joins repeated cookies with a comma.
+    pub(crate) joins_cookies_with_comma: bool,
+    /// Whether the server may make `SCRIPT_NAME` up.
+    pub(crate) invents_script_name: bool,
+}
+
+/// The variables that mean something here, found in one walk. Of a repeated one the first counts.
+#[derive(Debug, Default)]
+struct Known<'a> {
+    method: Option<&'a [u8]>,
+    request_uri: Option<Bytes>,
+    protocol: &'a [u8],
+    script_name: &'a [u8],
+    script_filename: &'a [u8],
+    path_info: &'a [u8],
+    query: &'a [u8],
+    content_type: Option<Bytes>,
+    content_length: &'a [u8],
+    https: &'a [u8],
+    request_scheme: &'a [u8],
+    remote_addr: &'a [u8],
+    remote_port: &'a [u8],
+    server_addr: &'a [u8],
+    mount: Option<&'a [u8]>,
+    host: Option<&'a [u8]>,
+    hosts_differ: bool,
+    cookies: usize,
+    authorization: Option<Bytes>,
+    chunked: bool,
+}
+
+/// Makes a request of variables.
+///
+/// `uri()` of the result is always in origin form with the mount stripped; scheme and host are facts of the exchange. A missing
+/// Host is no error.
+pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(Parts, Meta), VarError> {
+    let mut headers = HeaderMap::with_capacity(vars.len());
+    let known = read_vars(vars, &mut headers);
+    let method = known.method.and_then(|method| Method::from_bytes(method).ok()).ok_or(VarError::Method)?;
+
+    if known.cookies > 0 {
+        let cookies = vars.iter().filter(|(name, _)| *name == b"HTTP_COOKIE").map(|(_, value)| value);
+        insert(&mut headers, header::COOKIE, cookie::join(cookies, context.joins_cookies_with_comma).into());
+    }
+    if let Some(value) = known.authorization.clone() {
+        insert(&mut headers, header::AUTHORIZATION, value);
+    }
+    if let Some(value) = known.content_type.clone().filter(|value| !value.is_empty()) {
+        insert(&mut headers, header::CONTENT_TYPE, value);
+    }
+    let content_length = plain_number(known.content_length);
+    let bodiless = matches!(method, Method::GET | Method::HEAD);
+    // mod_fcgid and lighttpd say CONTENT_LENGTH=0 for every GET; the client did not.
+    if let Some(length) = content_length.filter(|length| !(bodiless && *length == 0)) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+
+    let target = match &known.request_uri {
+        Some(raw) if !raw.is_empty() => uri::from_request_uri(raw)?,
+        _ => uri::from_parts(known.script_name, known.path_info, known.query)?,
+    };
+    let original = &target.path_and_query;
+    let mount = mount::find(&MountFacts {
+        told: known.mount,
+        path: original.path(),
+        script_name: known.script_name,
+        path_info: known.path_info,
+        script_filename: known.script_filename,
+        program: context.program,
+        invents_script_name: context.invents_script_name,
+    })
+    .to_owned();
+    let origin = origin_facts(&known, &headers, target.authority.as_ref())?;
+    let meta = Meta {
+        original_uri: if target.asterisk { Uri::from_static("*") } else { Uri::from(original.clone()) },
+        remote_addr: origin.remote_addr,
+        https: origin.https,
+        host: origin.host,
+        content_length,
+        no_body: !known.chunked && content_length.map_or(bodiless && known.content_length.is_empty(), |length| length == 0),
+        mount,
+    };
+    let mut parts = http::Request::new(()).into_parts().0;
+    parts.method = method;
+    parts.version = version(known.protocol);
+    parts.headers = headers;
+    parts.uri = if target.asterisk { meta.original_uri.clone() } else { strip(original, &meta.mount)? };
+    Ok((parts, meta))
+}
+
+/// Sorts the variables: headers into `headers`, the ones with a meaning of their own into the result.
+fn read_vars<'a>(vars: &'a CgiVars, headers: &mut HeaderMap) -> Known<'a> {
+    let mut known = Known::default();
+    for ((name, value), (_, shared)) in vars.iter().zip(vars.shared()) {
+        match name {
+            b"HTTP_COOKIE" => known.cookies += 1,
+            b"HTTP_HOST" => {
+                known.hosts_differ |= known.host.is_some_and(|first| !first.eq_ignore_ascii_case(value));
+                known.host = known.host.or(Some(value));
+                insert(headers, header::HOST, shared);
+            }
+            b"REQUEST_METHOD" => known.method = known.method.or(Some(value)),
+            b"REQUEST_URI" => known.request_uri = known.request_uri.or(Some(shared)),
+            b"CONTENT_TYPE" => known.content_type = known.content_type.or(Some(shared)),
+            b"LODGER_MOUNT" | b"REDIRECT_LODGER_MOUNT" => known.mount = known.mount.or(Some(value)),
+            b"SERVER_PROTOCOL" => first(&mut known.protocol, value),
+            b"SCRIPT_NAME" => first(&mut known.script_name, value),
+            b"SCRIPT_FILENAME" => first(&mut known.script_filename, value),
+            b"PATH_INFO" => first(&mut known.path_info, value),
+            b"QUERY_STRING" => first(&mut known.query, value),
+            b"CONTENT_LENGTH" => first(&mut known.content_length, value),
+            b"HTTPS" => first(&mut known.https, value),
+            b"REQUEST_SCHEME" => first(&mut known.request_scheme, value),
+            b"REMOTE_ADDR" => first(&mut known.remote_addr, value),
+            b"REMOTE_PORT" => first(&mut known.remote_port, value),
+            b"SERVER_ADDR" => first(&mut known.server_addr, value),
+            _ => {
+                known.chunked |= name == b"HTTP_TRANSFER_ENCODING" && is_chunked(value);
+                // Apache passes it under REDIRECT_ after each internal redirect; the plain form wins.
+                let (bare, redirected) = without_redirects(name);
+                if bare == b"HTTP_AUTHORIZATION" {
+                    if !value.is_empty() && (known.authorization.is_none() || !redirected) {
+                        known.authorization = Some(shared);
+                    }
+                } else if let Some(name) = name.strip_prefix(b"HTTP_").and_then(header_name) {
+                    append(headers, name, shared);
+                }
+            }
+        }
+    }
+    known
+}
+
+fn first<'a>(slot: &mut &'a [u8], value: &'a [u8]) {
+    if slot.is_empty() {
+        *slot = value;
+    }
+}
+
+fn without_redirects(mut name: &[u8]) -> (&[u8], bool) {
+    let whole = name.len();
+    while let Some(rest) = name.strip_prefix(b"REDIRECT_") {
+        name = rest;
+    }
+    (name, name.len() != whole)
+}
+
+/// `USER_AGENT` as `user-agent`, or `None` for what must not reach an app as a header.
+///
+/// `Proxy` would become the proxy of HTTP clients in the environment (CVE-2016-5385, "httpoxy"). The hop-by-hop headers of RFC 9110, 7.6.1 speak of
+/// the connection between client and web server. `CONTENT_*` have variables of their own, which the server made and checked.
+fn header_name(name: &[u8]) -> Option<HeaderName> {
+    const LONGEST: usize = 256;
+    if matches!(
+        name,
+        b"PROXY"
+            | b"CONNECTION"
+            | b"KEEP_ALIVE"
+            | b"PROXY_CONNECTION"
+            | b"TRANSFER_ENCODING"
+            | b"TE"
+            | b"TRAILER"
+            | b"UPGRADE"
+            | b"CONTENT_LENGTH"
+            | b"CONTENT_TYPE"
+    ) || name.len() > LONGEST
+    {
+        return None;
+    }
+    let mut lower = [0; LONGEST];
+    let lower = lower.get_mut(..name.len())?;
+    for (to, from) in lower.iter_mut().zip(name) {
+        *to = if *from == b'_' { b'-' } else { from.to_ascii_lowercase() };
+    }
+    HeaderName::from_bytes(lower).ok()
+}
+
+/// A value that cannot be a header value stays reachable among the variables.
+fn append(headers: &mut HeaderMap, name: HeaderName, value: Bytes) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(value) {
+        headers.append(name, value);
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: Bytes) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// Digits and nothing else: "" is none, -1 is unknown (Caddy, lighttpd), what overflows is no length.
+fn plain_number(text: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok()
+}
+
+fn is_chunked(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"chunked"))
+}
+
+fn version(protocol: &[u8]) -> Version {
+    match protocol {
+        b"HTTP/0.9" => Version::HTTP_09,
+        b"HTTP/1.0" => Version::HTTP_10,
+        b"HTTP/2" | b"HTTP/2.0" => Version::HTTP_2,
+        b"HTTP/3" | b"HTTP/3.0" => Version::HTTP_3,
+        // INCLUDED (server-side includes) and everything that is yet to come.
+        _ => Version::HTTP_11,
+    }
+}
+
+fn strip(original: &http::uri::PathAndQuery, mount: &str) -> Result<Uri, VarError> {
+    if mount.is_empty() {
+        return Ok(Uri::from(original.clone()));
+    }
+    let rest = original.as_str().get(mount.len()..).unwrap_or_default();
+    let stripped = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+    uri::path_and_query(&stripped.into()).map(Uri::from)
+}
+
+struct Origin {
+    remote_addr: Option<SocketAddr>,
+    https: bool,
+    host: Option<String>,
+}
+
+/// Who asked, how and for which host.
+///
+/// REMOTE_ADDR, HTTPS and REQUEST_SCHEME are the truth of the web server; `X-Forwarded-*` counts when its peer is a front of the
+/// same machine, and of each list only the last element, because proxies append and everything before it may be the client's own.
+fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Authority>) -> Result<Origin, VarError> {
+    if known.hosts_differ {
+        // RFC 9112, 3.2: a server MUST respond with 400 to a message "that contains more than one Host header field line".
+        return Err(VarError::Host);
+    }
+    let ip = ip_addr(known.remote_addr);
+    let trusted = ip.is_some_and(|ip| ip.is_loopback() || ip_addr(known.server_addr) == Some(ip));
+    let forwarded = |name: &str| {
+        let last = trusted.then(|| headers.get_all(name).into_iter().next_back()).flatten()?;
+        last.as_bytes().rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii).filter(|value| !value.is_empty())
+    };
+    let https = match forwarded("x-forwarded-proto") {
+        Some(proto) => proto.eq_ignore_ascii_case(b"https"),
+        None => known.request_scheme.eq_ignore_ascii_case(b"https") || !known.https.is_empty() && !known.https.eq_ignore_ascii_case(b"off"),
+    };
+    let port = plain_number(known.remote_port).and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
+    let remote_addr = match forwarded("x-forwarded-for").and_then(ip_addr) {
+        Some(client) => Some(SocketAddr::new(client, 0)),
+        None => ip.map(|ip| SocketAddr::new(ip, port)),
+    };
+    // An empty Host is a client that names none; RFC 9112, 3.2.2 lets the absolute form override the header.
+    let own_host = known.host.filter(|host| !host.is_empty()).map(host).transpose()?;
+    let host = match (forwarded("x-forwarded-host").and_then(|value| host(value).ok()), authority) {
+        (Some(forwarded), _) => Some(forwarded),
+        (None, Some(authority)) => Some(authority.as_str().to_owned()),
+        (None, None) => own_host,
+    };
+    Ok(Origin { remote_addr, https, host })
+}
+
+fn host(value: &[u8]) -> Result<String, VarError> {
+    let authority = Authority::try_from(value).map_err(|_| VarError::Host)?;
+    if authority.as_str().contains('@') || authority.host().is_empty() {
+        return Err(VarError::Host);
+    }
+    Ok(authority.as_str().to_owned())
+}
+
+/// An address, or `None` for what nginx says of a Unix client (`unix:`).
+fn ip_addr(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let bare = text.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(text, |(inside, _)| inside);
+    bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|addr| addr.ip()))
+}
+
+/// How long the body is in plain CGI, where nothing but the variables frames it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CgiBody {
+    None,
+    Exact(u64),
+    UntilEof,
+}
+
+/// The length rule of plain CGI: exact where `CONTENT_LENGTH` is present; else a chunked request, POST, PUT and PATCH read to the end of
+/// the input; else there is no body. -1 stands for unknown; anything else that is no number cannot be framed and is refused.
+pub(crate) fn cgi_body(vars: &CgiVars) -> Result<CgiBody, VarError> {
+    let chunked = vars.get_all("HTTP_TRANSFER_ENCODING").any(is_chunked);
+    match vars.get("CONTENT_LENGTH").unwrap_or_default() {
+        b"" if chunked || matches!(vars.get("REQUEST_METHOD"), Some(b"POST" | b"PUT" | b"PATCH")) => Ok(CgiBody::UntilEof),
+        b"" => Ok(CgiBody::None),
+        b"-1" => Ok(CgiBody::UntilEof),
+        text => match plain_number(text).ok_or(VarError::ContentLength)? {
+            0 => Ok(CgiBody::None),
+            length => Ok(CgiBody::Exact(length)),
+        },
+    }
+}

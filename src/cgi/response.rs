@@ -1,0 +1,259 @@
+//! A response to a CGI header block, and back again (RFC 3875, 6.2 and 6.3).
+
+use crate::profile::Profile;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
+
+/// Why a response of an app cannot be sent.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum ResponseError {
+    #[error("the app answered with status {0}; 1xx is no final status, and web servers take it for one")]
+    Informational(StatusCode),
+    #[error("the value of the response header `{0}` holds a line break or a NUL byte, which would split the response")]
+    Splitting(HeaderName),
+    #[error("the app set Content-Length to something that is no number, or to two different ones")]
+    ContentLength,
+}
+
+/// The head of a response, ready but for its length.
+#[derive(Debug)]
+pub(crate) struct Head {
+    block: BytesMut,
+    /// The length that the app declared.
+    pub(crate) declared: Option<u64>,
+    /// RFC 9110, 6.4.1: whether a body may follow at all.
+    pub(crate) body_allowed: bool,
+    length_allowed: bool,
+    headers: usize,
+    fattest: Option<(HeaderName, usize)>,
+}
+
+impl Head {
+    /// Checks a response and writes everything but its length: one block, `Status:` first.
+    ///
+    /// `Status` always, because a `Location` without it is an internal redirect for Apache, Caddy and h2o.
+    /// Headers that speak of a connection are left out: the web server owns the connection (RFC 3875, 6.3.4).
+    pub(crate) fn new(parts: &Parts, head_request: bool) -> Result<Self, ResponseError> {
+        let status = parts.status;
+        if status.is_informational() {
+            return Err(ResponseError::Informational(status));
+        }
+        let no_content = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
+        let mut head = Self {
+            block: BytesMut::with_capacity(256),
+            declared: declared_length(&parts.headers)?,
+            body_allowed: !no_content && !head_request,
+            length_allowed: !no_content,
+            headers: 0,
+            fattest: None,
+        };
+        let mut digits = itoa::Buffer::new();
+        head.line(b"Status", &[digits.format(status.as_u16()).as_bytes(), b" ", status.canonical_reason().unwrap_or("").as_bytes()].concat());
+        for (name, value) in &parts.headers {
+            head.header(name, value, &parts.headers)?;
+        }
+        Ok(head)
+    }
+
+    fn header(&mut self, name: &HeaderName, value: &HeaderValue, all: &HeaderMap) -> Result<(), ResponseError> {
+        let left_out =
+            matches!(*name, header::CONTENT_LENGTH | header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE | header::TRAILER | header::TE)
+                || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "status")
+                || named_by_connection(name, all);
+        if left_out {
+            return Ok(());
+        }
+        // The types of http do not allow these bytes; a response is not split even if one day they do.
+        if value.as_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return Err(ResponseError::Splitting(name.clone()));
+        }
+        let size = name.as_str().len() + value.len() + 4;
+        if self.fattest.as_ref().is_none_or(|(_, fattest)| size > *fattest) {
+            self.fattest = Some((name.clone(), size));
+        }
+        self.headers += 1;
+        self.line(name.as_str().as_bytes(), value.as_bytes());
+        Ok(())
+    }
+
+    fn line(&mut self, name: &[u8], value: &[u8]) {
+        for piece in [name, b": ", value, b"\r\n"] {
+            self.block.extend_from_slice(piece);
+        }
+    }
+
+    /// Whether this web server would refuse the head; then, what to tell the developer.
+    pub(crate) fn over_budget(&self, profile: &Profile) -> Option<String> {
+        let (name, size) = self.fattest.as_ref()?;
+        let what = if self.block.len() > profile.header_block {
+            format!("its headers take {} bytes, more than the {} it takes in all", self.block.len(), profile.header_block)
+        } else if *size > profile.header_line {
+            format!("a header line takes {size} bytes, more than the {} it takes", profile.header_line)
+        } else if self.headers > profile.header_count {
+            format!("it has {} headers, more than the {} it takes", self.headers, profile.header_count)
+        } else {
+            return None;
+        };
+        Some(format!("{} may refuse this response: {what}; the largest header is `{name}` with {size} bytes", profile.name()))
+    }
+
+    /// The block, with the length where one is known and allowed.
+    pub(crate) fn finish(mut self, length: Option<u64>) -> BytesMut {
+        if let Some(length) = length.filter(|_| self.length_allowed) {
+            let mut digits = itoa::Buffer::new();
+            self.line(b"content-length", digits.format(length).as_bytes());
+        }
+        self.block.extend_from_slice(b"\r\n");
+        self.block
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, ResponseError> {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    let length = first.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).and_then(|text| text.parse().ok());
+    match length {
+        Some(length) if values.all(|other| other == first) => Ok(Some(length)),
+        _ => Err(ResponseError::ContentLength),
+    }
+}
+
+fn named_by_connection(name: &HeaderName, all: &HeaderMap) -> bool {
+    let named = |value: &HeaderValue| {
+        value.as_bytes().split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
+    };
+    all.get_all(header::CONNECTION).iter().any(named)
+}
+
+/// A page for a request that lodger answers itself: a sentence and a code, never a path or a line of configuration.
+pub(crate) fn error_html(status: StatusCode, code: &str) -> String {
+    let title = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or("Error"));
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
+         <body><h1>{title}</h1>\n<p>{}</p>\n<p><small>{code}</small></p></body></html>\n",
+        explain(status)
+    )
+}
+
+/// A whole response with that page.
+pub(crate) fn error_page(status: StatusCode, code: &str, head_request: bool) -> Bytes {
+    let page = error_html(status, code);
+    let reason = status.canonical_reason().unwrap_or("");
+    let retry = if status == StatusCode::SERVICE_UNAVAILABLE { "retry-after: 5\r\n" } else { "" };
+    let mut block = format!(
+        "Status: {} {reason}\r\ncontent-type: text/html; charset=utf-8\r\ncache-control: no-store\r\n{retry}content-length: {}\r\n\r\n",
+        status.as_u16(),
+        page.len()
+    );
+    if !head_request {
+        block.push_str(&page);
+    }
+    block.into()
+}
+
+fn explain(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 => "The request could not be understood.",
+        413 => "The request is larger than this site accepts.",
+        414 => "The address is longer than this site accepts.",
+        431 => "The headers of the request are larger than this site accepts.",
+        503 => "The site cannot answer right now. Please try again in a few seconds.",
+        504 => "The site took too long to answer.",
+        507 => "The site has no room left for this request.",
+        _ => "The site could not answer this request. If it is yours, its error log tells more.",
+    }
+}
+
+/// What a web server reads of a header block: the status, the headers and where the body starts. `None` while the block is not whole.
+///
+/// # Errors
+///
+/// A sentence that says what is wrong with the block.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(StatusCode, HeaderMap, usize)>, String> {
+    let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return Ok(None) };
+    let (mut status, mut headers) = (StatusCode::OK, HeaderMap::new());
+    for line in bytes.get(..end).unwrap_or_default().split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let colon = memchr::memchr(b':', line).ok_or_else(|| format!("a header line without a colon: {}", String::from_utf8_lossy(line)))?;
+        let (name, value) = line.split_at(colon);
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        if name.eq_ignore_ascii_case(b"status") {
+            status = value.get(..3).and_then(|code| StatusCode::from_bytes(code).ok()).ok_or("a Status that is no status")?;
+            continue;
+        }
+        let name = HeaderName::from_bytes(name).map_err(|_| format!("a header name that is none: {}", String::from_utf8_lossy(name)))?;
+        headers.append(name, HeaderValue::from_bytes(value).map_err(|error| error.to_string())?);
+    }
+    Ok(Some((status, headers, end + 4)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(response: http::Response<()>, length: Option<u64>) -> String {
+        let head = Head::new(&response.into_parts().0, false).unwrap();
+        String::from_utf8(head.finish(length).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn status_comes_first_and_connection_headers_stay_behind() {
+        let response = http::Response::builder()
+            .status(302)
+            .header("location", "/x")
+            .header("connection", "close, x-hop")
+            .header("x-hop", "1")
+            .header("transfer-encoding", "chunked")
+            .header("keep-alive", "timeout=5")
+            .header("set-cookie", "a=1")
+            .header("set-cookie", "b=2")
+            .body(())
+            .unwrap();
+        assert_eq!(block(response, None), "Status: 302 Found\r\nlocation: /x\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n\r\n");
+    }
+
+    #[test]
+    fn a_status_without_a_name_is_sent_all_the_same() {
+        assert_eq!(block(http::Response::builder().status(599).body(()).unwrap(), Some(3)), "Status: 599 \r\ncontent-length: 3\r\n\r\n");
+    }
+
+    #[test]
+    fn no_body_and_no_length_where_http_forbids_them() {
+        for status in [204, 304, 205] {
+            let parts = http::Response::builder().status(status).body(()).unwrap().into_parts().0;
+            let head = Head::new(&parts, false).unwrap();
+            assert!(!head.body_allowed);
+            assert!(!String::from_utf8_lossy(&head.finish(Some(0))).contains("content-length"));
+        }
+    }
+
+    #[test]
+    fn what_no_server_would_understand_is_refused() {
+        let informational = http::Response::builder().status(103).body(()).unwrap().into_parts().0;
+        assert_eq!(Head::new(&informational, false).unwrap_err(), ResponseError::Informational(StatusCode::EARLY_HINTS));
+        for lengths in [&["1", "2"][..], &["x"], &["-1"]] {
+            let mut response = http::Response::new(());
+            for length in lengths {
+                response.headers_mut().append("content-length", length.parse().unwrap());
+            }
+            assert_eq!(Head::new(&response.into_parts().0, false).unwrap_err(), ResponseError::ContentLength);
+        }
+    }
+
+    #[test]
+    fn the_fat_header_is_named() {
+        let response = http::Response::builder().header("x-small", "1").header("x-fat", "f".repeat(4200)).body(()).unwrap();
+        let head = Head::new(&response.into_parts().0, false).unwrap();
+        let warning = head.over_budget(&crate::profile::NGINX).unwrap();
+        assert!(warning.contains("`x-fat` with 4209 bytes"), "{warning}");
+        assert_eq!(head.over_budget(&crate::profile::MOD_FCGID), None);
+    }
+
+    #[test]
+    fn a_block_is_read_back() {
+        let (status, headers, body) = parse(b"Status: 404 Not Found\r\na: b\r\n\r\nrest").unwrap().unwrap();
+        assert_eq!((status.as_u16(), headers["a"].as_bytes(), body), (404, &b"b"[..], 31));
+        assert_eq!(parse(b"Status: 200 OK\r\n"), Ok(None));
+        assert!(parse(b"nonsense\r\n\r\n").is_err());
+    }
+}

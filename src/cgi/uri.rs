@@ -1,0 +1,155 @@
+//! The target of a request: from `REQUEST_URI`, the only lossless source of the path, or from what else there is.
+
+use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+
+use super::request::VarError;
+
+/// The longest target that `http::Uri` can hold.
+const URI_MAX: usize = 65_534;
+
+/// What an `http::Uri` does not take as it stands, `%` left alone: a target is encoded already.
+const REFUSED: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'<').add(b'>').add(b'`');
+
+/// What must be encoded in a path that is decoded.
+const DECODED: &AsciiSet = &REFUSED.add(b'%').add(b'?').add(b'"').add(b'{').add(b'}').add(b'\\').add(b'^').add(b'|').add(b'[').add(b']');
+
+/// Everything that any version of http could refuse in a target.
+const STRICT: &AsciiSet = &DECODED.remove(b'%');
+
+/// A target, split into what an `http::Uri` in origin form holds and what it does not.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) path_and_query: PathAndQuery,
+    /// The host of a target in absolute form.
+    pub(super) authority: Option<Authority>,
+    /// Whether the target is `*`, as in `OPTIONS *`.
+    pub(super) asterisk: bool,
+}
+
+/// Reads `REQUEST_URI`: origin form, absolute form or `*`.
+///
+/// RFC 9112, 3.2.2: "a server MUST accept the absolute-form in requests".
+pub(super) fn from_request_uri(raw: &Bytes) -> Result<Target, VarError> {
+    if &raw[..] == b"*" {
+        return Ok(Target { path_and_query: PathAndQuery::from_static("/"), authority: None, asterisk: true });
+    }
+    if raw.first() == Some(&b'/') {
+        return Ok(Target { path_and_query: path_and_query(raw)?, authority: None, asterisk: false });
+    }
+    let Some((authority, rest)) = split_absolute(raw) else {
+        // Neither form: a path without its slash. Everything that a web server lets through is served.
+        let mut with_slash = vec![b'/'];
+        with_slash.extend_from_slice(raw);
+        return Ok(Target { path_and_query: path_and_query(&with_slash.into())?, authority: None, asterisk: false });
+    };
+    let authority = Authority::try_from(authority).map_err(|_| VarError::Host)?;
+    let path_and_query = match rest.first() {
+        Some(b'/') => path_and_query(&raw.slice_ref(rest))?,
+        _ => path_and_query(&[b"/", rest].concat().into())?,
+    };
+    Ok(Target { path_and_query, authority: Some(authority), asterisk: false })
+}
+
+/// `http://host/rest` as `(host, /rest)`.
+fn split_absolute(raw: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = raw.iter().position(|byte| !byte.is_ascii_alphanumeric())?;
+    let after = raw.get(colon..)?.strip_prefix(b"://")?;
+    let end = after.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(after.len());
+    Some(after.split_at(end))
+}
+
+/// Builds a target from decoded variables when there is no `REQUEST_URI`: `SCRIPT_NAME` + `PATH_INFO`, encoded again, `?` `QUERY_STRING`.
+pub(super) fn from_parts(script_name: &[u8], path_info: &[u8], query: &[u8]) -> Result<Target, VarError> {
+    let mut raw = String::new();
+    if script_name.first().or(path_info.first()) != Some(&b'/') {
+        raw.push('/');
+    }
+    raw.extend(percent_encode(script_name, DECODED));
+    raw.extend(percent_encode(path_info, DECODED));
+    let mut raw = raw.into_bytes();
+    if !query.is_empty() {
+        raw.push(b'?');
+        raw.extend_from_slice(query);
+    }
+    Ok(Target { path_and_query: path_and_query(&raw.into())?, authority: None, asterisk: false })
+}
+
+/// Takes bytes that start with a slash. What an `http::Uri` refuses is percent-encoded, not refused.
+pub(super) fn path_and_query(raw: &Bytes) -> Result<PathAndQuery, VarError> {
+    if raw.len() > URI_MAX {
+        return Err(VarError::UriTooLong);
+    }
+    let odd = |byte: &u8| !matches!(byte, 0x21..=0x7E) || matches!(byte, b'#' | b'<' | b'>' | b'`');
+    if !raw.iter().any(odd)
+        && let Ok(path_and_query) = PathAndQuery::from_maybe_shared(raw.clone())
+    {
+        return Ok(path_and_query);
+    }
+    let encoded: String = percent_encode(raw, REFUSED).collect();
+    if encoded.len() > URI_MAX {
+        return Err(VarError::UriTooLong);
+    }
+    if let Ok(path_and_query) = PathAndQuery::from_maybe_shared(Bytes::from(encoded)) {
+        return Ok(path_and_query);
+    }
+    // Should a version of http refuse more than we know of, the strictest form is taken.
+    let (path, query) = match raw.iter().position(|byte| *byte == b'?') {
+        Some(mark) => raw.split_at(mark),
+        None => (&raw[..], &b""[..]),
+    };
+    let mut encoded: String = percent_encode(path, STRICT).collect();
+    if let Some(query) = query.strip_prefix(b"?") {
+        encoded.push('?');
+        encoded.extend(percent_encode(query, STRICT));
+    }
+    PathAndQuery::from_maybe_shared(Bytes::from(encoded)).map_err(|_| VarError::Uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(raw: &'static [u8]) -> String {
+        from_request_uri(&Bytes::from_static(raw)).unwrap().path_and_query.to_string()
+    }
+
+    #[test]
+    fn what_a_uri_takes_stays_as_it_is() {
+        for raw in ["/a%20b//c%2Fd/../e;x?q=%C3%A9", "//host/x", "/?", "/{a}|\"b\"[c]^\\d", "/~u/!$&'()*+,;=:@", "/%zz"] {
+            assert_eq!(read(raw.as_bytes()), raw);
+        }
+    }
+
+    #[test]
+    fn what_a_uri_refuses_is_encoded() {
+        assert_eq!(read(b"/a b<c>`d\x01\x7F"), "/a%20b%3Cc%3E%60d%01%7F");
+        assert_eq!(read("/é?ü#x".as_bytes()), "/%C3%A9?%C3%BC%23x");
+        assert_eq!(read(b"/\xFF"), "/%FF");
+    }
+
+    #[test]
+    fn the_absolute_form_gives_its_host() {
+        let target = from_request_uri(&Bytes::from_static(b"http://example.org:81/x?y")).unwrap();
+        assert_eq!((target.authority.unwrap().as_str(), target.path_and_query.as_str()), ("example.org:81", "/x?y"));
+        let target = from_request_uri(&Bytes::from_static(b"https://example.org?y")).unwrap();
+        assert_eq!((target.authority.unwrap().as_str(), target.path_and_query.as_str()), ("example.org", "/?y"));
+    }
+
+    #[test]
+    fn a_target_too_long_for_a_uri_is_said_to_be_so() {
+        let longest = Bytes::from("/".repeat(URI_MAX));
+        assert!(from_request_uri(&longest).is_ok());
+        let longer = Bytes::from("/".repeat(URI_MAX + 1));
+        assert_eq!(from_request_uri(&longer).unwrap_err(), VarError::UriTooLong);
+        let grows = Bytes::from(format!("/{}", " ".repeat(30_000)));
+        assert_eq!(from_request_uri(&grows).unwrap_err(), VarError::UriTooLong);
+    }
+
+    #[test]
+    fn decoded_parts_are_encoded_again() {
+        let target = from_parts(b"/a b", "/50%?é".as_bytes(), b"q=1").unwrap();
+        assert_eq!(target.path_and_query.as_str(), "/a%20b/50%25%3F%C3%A9?q=1");
+    }
+}

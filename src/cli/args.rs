@@ -1,0 +1,146 @@
+//! What can be typed, and what it means.
+
+use super::exit;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};
+
+/// What was asked for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Nothing,
+    Serve { socket: Option<PathBuf>, mode: u32 },
+    Request(RequestArgs),
+}
+
+/// Help that was asked for, or a mistake.
+#[derive(Debug)]
+pub(super) struct Message(clap::Error);
+
+impl Message {
+    /// Help goes to stdout and is fine; a mistake goes to stderr.
+    pub(super) fn print(&self) -> ExitCode {
+        let text = self.0.render().to_string();
+        if self.0.use_stderr() {
+            // Nobody is left to be told when stderr is gone.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+            return ExitCode::from(exit::USAGE);
+        }
+        super::print(&text)
+    }
+}
+
+const EXAMPLES: &str = "Examples:
+  PROG request GET /                   see the first page
+  PROG request POST /form -d a=1 -v    send a form and watch the records
+  PROG serve --socket run/app.sock     let a web server on this machine connect";
+
+/// A web application for shared hosting. Behind a web server it needs no arguments.
+#[derive(Debug, Parser)]
+#[command(version = env!("CARGO_PKG_VERSION"), disable_help_subcommand = true, max_term_width = 80, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve the web server that started this program, or a Unix socket
+    Serve(ServeArgs),
+    /// Run one request through the whole program and print the response
+    ///
+    /// The program starts itself as a web server would start it. The body goes to stdout, status, headers and log to stderr. The exit code is
+    /// 1 when the status is 500 or above or the response breaks off.
+    Request(RequestArgs),
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Make this Unix socket and listen on it
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// The permissions of the socket, as chmod takes them
+    #[arg(long, value_name = "MODE", default_value = "0660", value_parser = octal)]
+    socket_mode: u32,
+}
+
+/// One request to try.
+#[derive(Debug, Args)]
+pub(super) struct RequestArgs {
+    /// GET, POST, …
+    pub(super) method: http::Method,
+    /// The path, as the visitor would see it behind the host name
+    #[arg(value_name = "PATH")]
+    pub(super) target: String,
+    /// The way into the program
+    #[arg(long, value_enum, default_value_t = Via::Fastcgi)]
+    pub(super) via: Via,
+    /// The host that is asked for
+    #[arg(long, default_value = "localhost")]
+    pub(super) host: String,
+    /// Where the program is said to live, such as /sub/app.fcgi
+    #[arg(long, value_name = "SCRIPT")]
+    pub(super) mount: Option<String>,
+    /// A header, such as 'Accept: text/html'
+    #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header)]
+    pub(super) headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// The body
+    #[arg(short, long, value_name = "BODY")]
+    pub(super) data: Option<String>,
+    /// Print the records and when they came
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+}
+
+/// A way into the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Via {
+    Fastcgi,
+    Cgi,
+}
+
+fn octal(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777).ok_or_else(|| "permissions are three octal digits, such as 0660".to_owned())
+}
+
+fn header(text: &str) -> Result<(http::HeaderName, http::HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is written as 'Name: value'")?;
+    let name = name.trim().parse().map_err(|_| format!("`{name}` is no header name"))?;
+    let value = value.trim().parse().map_err(|_| format!("`{value}` is no header value"))?;
+    Ok((name, value))
+}
+
+/// Reads the arguments of the program called `name`.
+pub(super) fn parse(name: &str, args: &[OsString]) -> Result<Asked, Message> {
+    if args.is_empty() {
+        return Ok(Asked::Nothing);
+    }
+    let command = CommandLine::command().name(name.to_owned()).bin_name(name.to_owned()).after_help(EXAMPLES.replace("PROG", name));
+    let words = std::iter::once(OsString::from(name)).chain(args.iter().cloned());
+    let matches = command.try_get_matches_from(words).map_err(Message)?;
+    let parsed = CommandLine::from_arg_matches(&matches).map_err(Message)?;
+    Ok(match parsed.verb {
+        Some(Verb::Request(args)) => Asked::Request(args),
+        Some(Verb::Serve(args)) => Asked::Serve { socket: args.socket, mode: args.socket_mode },
+        None => Asked::Serve { socket: parsed.serve.socket, mode: parsed.serve.socket_mode },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_socket_may_be_given_with_or_without_the_verb() {
+        for args in [&["serve", "--socket", "/x", "--socket-mode", "0600"][..], &["--socket=/x", "--socket-mode=600"]] {
+            let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+            assert!(matches!(parse("app", &args).unwrap(), Asked::Serve { socket: Some(path), mode: 0o600 } if path == PathBuf::from("/x")));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The codes, one line each. `docs/errors.md` has a page for each; a test compares.
+
+/// The code of something that went wrong, such as `LG0301`. `docs/errors.md` tells what each means and what to do.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Code(&'static str);
+
+impl Code {
+    /// `LG` and four digits.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+macro_rules! codes {
+    ($($name:ident = $code:literal;)*) => {
+        $(pub(crate) const $name: Code = Code($code);)*
+
+        /// All of them, for the test that compares them with their pages.
+        #[cfg(test)]
+        pub(crate) const ALL: &[Code] = &[$($name),*];
+    };
+}
+
+codes! {
+    // Start
+    STARTED_BY_NOBODY = "LG0101";
+    APP_DID_NOT_START = "LG0102";
+    INSIDE_A_RUNTIME = "LG0103";
+    SOCKET = "LG0104";
+    ARGUMENTS_IGNORED = "LG0105";
+    RUNTIME = "LG0106";
+    // Protocol
+    VIOLATION = "LG0301";
+    NOT_A_REQUEST = "LG0302";
+    PARAMS_TOO_LARGE = "LG0303";
+    PARAMS_MALFORMED = "LG0304";
+    UNKNOWN_ROLE = "LG0305";
+    BODY_CUT = "LG0306";
+    PARAMS_TIMEOUT = "LG0307";
+    // Limits
+    TOO_MANY_REQUESTS = "LG0501";
+    REQUEST_TIMEOUT = "LG0502";
+    BODY_TOO_LARGE = "LG0503";
+    NO_ROOM_FOR_BODY = "LG0504";
+    WRITE_STALLED = "LG0505";
+    OUT_OF_DESCRIPTORS = "LG0506";
+    ACCEPT = "LG0507";
+    // Life
+    DRAIN_DEADLINE = "LG0601";
+    STATE_IN_THE_OPEN = "LG0602";
+    // The app
+    APP_PANICKED = "LG0701";
+    APP_FAILED = "LG0702";
+    RESPONSE_UNSENDABLE = "LG0703";
+    BODY_FAILED = "LG0704";
+    BODY_TOO_LONG = "LG0705";
+    BODY_TOO_SHORT = "LG0706";
+    FAT_HEADER = "LG0707";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_page_and_every_page_its_code() {
+        let pages = include_str!("../../docs/errors.md");
+        let mut titled: Vec<&str> = pages.lines().filter_map(|line| line.strip_prefix("## ")).filter_map(|title| title.get(..6)).collect();
+        let mut known: Vec<&str> = ALL.iter().map(|code| code.as_str()).collect();
+        titled.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(titled, known);
+    }
+}

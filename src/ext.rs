@@ -1,0 +1,180 @@
+//! What a handler can ask beyond `http::Request`: [`Exchange`] and [`RequestExt`].
+
+use crate::{
+    cgi::{CgiVars, request::Meta},
+    gateway::Gateway,
+    profile::{self, Profile},
+};
+use http::{Extensions, Uri};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+};
+
+/// Everything that lodger knows of an exchange and `http::Request` cannot say. It travels as a request extension; [`RequestExt`] reads it.
+///
+/// On a request that lodger did not make everything is empty.
+#[derive(Clone, Debug)]
+pub struct Exchange(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    vars: CgiVars,
+    gateway: Option<Gateway>,
+    profile: &'static Profile,
+    meta: Meta,
+}
+
+static NONE: LazyLock<Exchange> =
+    LazyLock::new(|| Exchange(Arc::new(Inner { vars: CgiVars::new(), gateway: None, profile: &profile::UNKNOWN, meta: Meta::default() })));
+
+impl Exchange {
+    pub(crate) fn new(vars: CgiVars, gateway: Gateway, profile: &'static Profile, meta: Meta) -> Self {
+        Self(Arc::new(Inner { vars, gateway: Some(gateway), profile, meta }))
+    }
+
+    /// All variables that the web server sent.
+    #[must_use]
+    pub fn cgi_vars(&self) -> &CgiVars {
+        &self.0.vars
+    }
+
+    /// How the request came in.
+    #[must_use]
+    pub fn gateway(&self) -> Option<Gateway> {
+        self.0.gateway
+    }
+
+    /// What is known of the web server.
+    #[must_use]
+    pub fn profile(&self) -> &'static Profile {
+        self.0.profile
+    }
+
+    /// The part of the path that the web server consumed, as it stands in the target: "" at the top, no slash at its end.
+    #[must_use]
+    pub fn mount(&self) -> &str {
+        &self.0.meta.mount
+    }
+
+    /// The target before the mount was stripped.
+    #[must_use]
+    pub fn original_uri(&self) -> Option<&Uri> {
+        self.0.gateway.is_some().then_some(&self.0.meta.original_uri)
+    }
+
+    /// The address of the client; port 0 where the port is not known. None for a client without an address, such as one on a Unix socket.
+    #[must_use]
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.0.meta.remote_addr
+    }
+
+    /// `https` or `http`, as the client sees it; "" on a request that lodger did not make.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        match (self.0.gateway, self.0.meta.https) {
+            (None, _) => "",
+            (_, true) => "https",
+            (_, false) => "http",
+        }
+    }
+
+    /// The host that the client asked for, checked, with its port where it named one.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.0.meta.host.as_deref()
+    }
+
+    /// The name of the site that the request was given to. None as long as no site is configured.
+    #[must_use]
+    pub fn site(&self) -> Option<&str> {
+        None
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<B> Sealed for http::Request<B> {}
+    impl Sealed for http::request::Parts {}
+}
+
+/// Reads what the web server said about a request. Implemented for `http::Request<B>` and `http::request::Parts`.
+pub trait RequestExt: sealed::Sealed {
+    #[doc(hidden)]
+    fn extensions_of(&self) -> &Extensions;
+
+    /// The exchange that this request belongs to; an empty one when lodger did not make the request.
+    fn exchange(&self) -> &Exchange {
+        self.extensions_of().get::<Exchange>().unwrap_or(&NONE)
+    }
+
+    /// See [`Exchange::cgi_vars`].
+    fn cgi_vars(&self) -> &CgiVars {
+        self.exchange().cgi_vars()
+    }
+
+    /// See [`Exchange::gateway`].
+    fn gateway(&self) -> Option<Gateway> {
+        self.exchange().gateway()
+    }
+
+    /// See [`Exchange::profile`].
+    fn profile(&self) -> &'static Profile {
+        self.exchange().profile()
+    }
+
+    /// See [`Exchange::mount`].
+    fn mount(&self) -> &str {
+        self.exchange().mount()
+    }
+
+    /// See [`Exchange::original_uri`].
+    fn original_uri(&self) -> Option<&Uri> {
+        self.exchange().original_uri()
+    }
+
+    /// See [`Exchange::remote_addr`].
+    fn remote_addr(&self) -> Option<SocketAddr> {
+        self.exchange().remote_addr()
+    }
+
+    /// See [`Exchange::scheme`].
+    fn scheme(&self) -> &str {
+        self.exchange().scheme()
+    }
+
+    /// See [`Exchange::host`].
+    fn host(&self) -> Option<&str> {
+        self.exchange().host()
+    }
+
+    /// See [`Exchange::site`].
+    fn site(&self) -> Option<&str> {
+        self.exchange().site()
+    }
+}
+
+impl<B> RequestExt for http::Request<B> {
+    fn extensions_of(&self) -> &Extensions {
+        self.extensions()
+    }
+}
+
+impl RequestExt for http::request::Parts {
+    fn extensions_of(&self) -> &Extensions {
+        &self.extensions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_lodger_did_not_make_is_empty_and_no_panic() {
+        let request = http::Request::new(());
+        assert!(request.cgi_vars().is_empty());
+        assert_eq!((request.gateway(), request.mount(), request.scheme(), request.host(), request.site()), (None, "", "", None, None));
+        assert_eq!((request.original_uri(), request.remote_addr(), request.profile().name()), (None, None, "unknown"));
+    }
+}

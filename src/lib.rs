@@ -1,0 +1,62 @@
+//! Your axum or tower app behind Apache, LiteSpeed or nginx, on a web space that gives you no port.
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//!
+//! fn main() -> std::process::ExitCode {
+//!     lodger::run(|| Router::new().route("/", get(|| async { "Hello from shared hosting" })))
+//! }
+//! ```
+//!
+//! The web server starts the program or hands it a socket; lodger finds out which, turns each exchange into an `http::Request`, calls the
+//! app and sends the answer back. No port is ever bound.
+//!
+//! Which entry is for you:
+//!
+//! * [`run`](run()): a whole program with a command line. Start here.
+//! * [`Program`]: the same with [`Limits`] or threads of your own.
+//! * [`serve`](serve()): in a tokio runtime that you have already.
+//! * [`RequestExt`]: what the web server said about a request beyond `http::Request`.
+//! * [`testing::oneshot`]: a request through all of lodger in a test of your app.
+//!
+//! Features: `cli` (the command line) and `axum08` (`ConnectInfo<SocketAddr>` and `OriginalUri`), both on by default. Any tower service works without them.
+//!
+//! To read the source, follow a request: `gateway` (who started us), `transport` (moves bytes), `proto` (bytes to events), `cgi` (variables to a request
+//! and a response to bytes), `app`.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("lodger runs on Linux only: it relies on how its web servers hand over sockets there");
+
+mod app;
+mod body;
+mod cgi;
+#[cfg(feature = "cli")]
+mod cli;
+mod diagnostic;
+mod error;
+mod ext;
+mod gateway;
+mod life;
+mod limits;
+mod profile;
+mod proto;
+mod run;
+mod serve;
+mod sys;
+mod telemetry;
+pub mod testing;
+mod transport;
+
+pub use app::{App, IntoApp};
+pub use body::Body;
+pub use cgi::CgiVars;
+pub use error::{Blame, BoxError, Code, Error};
+pub use ext::{Exchange, RequestExt};
+pub use gateway::Gateway;
+pub use life::{background, state_dir};
+pub use limits::Limits;
+pub use profile::Profile;
+pub use run::{Program, run};
+pub use serve::{Serve, serve};
+pub use telemetry::log::log_layer;
+pub use transport::inbox::BodyError;

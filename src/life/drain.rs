@@ -1,0 +1,81 @@
+//! Being told to leave, and what is still to be done then.
+
+use std::{future::Future, io, io::IsTerminal as _, sync::OnceLock};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::task::TaskTracker;
+
+/// The signals by which web servers, supervisors and people tell a program to leave.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// LiteSpeed and older lighttpd send it to FastCGI programs.
+    user1: Signal,
+}
+
+impl Signals {
+    /// Starts to watch for them.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub(crate) fn watch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            user1: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    /// Waits for the first of them.
+    pub(crate) async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.user1.recv() => {}
+        }
+    }
+
+    /// Waits for the impatience of a person: an interrupt from a terminal, while the process is leaving already.
+    ///
+    /// A second SIGTERM does not cut anything short: Apache sends one as a matter of course.
+    pub(crate) async fn impatience(&mut self) {
+        loop {
+            self.interrupt.recv().await;
+            if io::stderr().is_terminal() {
+                return;
+            }
+        }
+    }
+}
+
+static BACKGROUND: OnceLock<TaskTracker> = OnceLock::new();
+
+/// Tasks that the process waits for before it leaves.
+pub(crate) fn background_tasks() -> &'static TaskTracker {
+    BACKGROUND.get_or_init(TaskTracker::new)
+}
+
+/// Starts a task that goes on after the response and that the process waits for before it leaves.
+///
+/// Use it for what a visitor should not wait for: sending a mail, writing statistics. The wait ends with the time that is left to a process
+/// that is told to leave: 7 s under mod_fcgid, 20 s elsewhere ([`Limits::drain_timeout`](crate::Limits::drain_timeout)).
+/// In CGI, where a process answers one request, stdin, stdout and stderr are let go first, so that the visitor has the whole response at once; Apache
+/// ends such a process about three seconds later all the same.
+///
+/// ```
+/// # async fn handler() -> &'static str {
+/// lodger::background(async { /* send the mail */ });
+/// "thank you"
+/// # }
+/// ```
+///
+/// # Panics
+///
+/// Outside a tokio runtime; a handler is always inside one.
+pub fn background<F>(task: F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    background_tasks().spawn(task);
+}

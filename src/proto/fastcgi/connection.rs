@@ -1,0 +1,377 @@
+//! The order of records on a connection: which requests are open, what a record means for them, what may be sent when.
+
+use super::{
+    FCGI_KEEP_CONN, FCGI_REQUEST_COMPLETE, FCGI_RESPONDER, FCGI_UNKNOWN_ROLE, Record, RecordCodec, RecordType,
+    codec::RecordError,
+    name_value::{self, PairError},
+    record_head,
+};
+use crate::{
+    limits::Limits,
+    proto::{Event, Outbox, Params, Refusal, RequestId, ResponsePart, Rest, Violation, Wire},
+};
+use bytes::{Bytes, BytesMut};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+use tokio_util::codec::Decoder as _;
+
+/// The largest content of one record that we send: the most that fits, cut to a multiple of eight as specification 3.3 recommends.
+const DATA_MAX: usize = 65528;
+
+/// The largest STDERR record that we send: HAProxy 2.6 crashes on one of 60 KB, mod_fcgid cuts at 8000 bytes.
+const STDERR_MAX: usize = 4096;
+
+/// Answers to management records that may wait to be read by the peer.
+const MANAGEMENT_BACKLOG: usize = 256 * 1024;
+
+/// The state of one FastCGI connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    limits: Arc<Limits>,
+    codec: RecordCodec,
+    streams: HashMap<RequestId, Stream>,
+    told_later: VecDeque<Event>,
+    begun: u64,
+    params_held: usize,
+    /// Set by the first request without FCGI_KEEP_CONN: specification 3.5, "If zero, the application closes the connection after
+    /// responding to this request". A second request may still share the connection until then.
+    close_after_last: bool,
+}
+
+#[derive(Debug)]
+struct Stream {
+    serial: u64,
+    keep_conn: bool,
+    phase: Phase,
+    /// The STDIN stream was closed by its empty record, or the request was aborted: nothing more belongs to this request.
+    input_ended: bool,
+    role_unknown: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Variables arrive. Specification 6.1 lets a peer interleave streams, so that STDIN may come before PARAMS is complete.
+    Params { params: Gathered, early_body: VecDeque<Bytes>, early_len: usize },
+    /// The request is in work; body bytes are passed on.
+    Working,
+    /// The request was refused, its response is on its way; what comes for it is not looked at.
+    Refused,
+    /// The response has ended; the rest of the body is thrown away.
+    Discarding,
+}
+
+/// PARAMS content: one record is kept as it is, more are joined.
+#[derive(Debug)]
+enum Gathered {
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Gathered {
+    fn len(&self) -> usize {
+        match self {
+            Self::One(bytes) => bytes.len(),
+            Self::Many(bytes) => bytes.len(),
+        }
+    }
+
+    fn push(&mut self, more: Bytes) {
+        match self {
+            Self::One(first) if first.is_empty() => *first = more,
+            Self::One(first) => {
+                let mut joined = BytesMut::with_capacity(first.len() + more.len());
+                joined.extend_from_slice(first);
+                joined.extend_from_slice(&more);
+                *self = Self::Many(joined);
+            }
+            Self::Many(joined) => joined.extend_from_slice(&more),
+        }
+    }
+
+    fn finish(&mut self) -> Bytes {
+        match self {
+            Self::One(bytes) => std::mem::take(bytes),
+            Self::Many(bytes) => bytes.split().freeze(),
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(limits: Arc<Limits>) -> Self {
+        Self { limits, codec: RecordCodec, streams: HashMap::new(), told_later: VecDeque::new(), begun: 0, params_held: 0, close_after_last: false }
+    }
+
+    /// Takes one record and tells what it means, if it means anything to the driver.
+    fn recv(&mut self, record: Record, out: &mut Outbox) -> Result<Option<Event>, Violation> {
+        if record.id == 0 {
+            return self.recv_management(&record, out).map(|()| None);
+        }
+        match record.kind {
+            RecordType::BEGIN_REQUEST => self.recv_begin(&record),
+            RecordType::ABORT_REQUEST => Ok(self.recv_abort(record.id)),
+            RecordType::PARAMS => Ok(self.recv_params(record.id, record.content)),
+            RecordType::STDIN => Ok(self.recv_stdin(record.id, record.content)),
+            // DATA belongs to the Filter role. Everything else has no business here; an unknown type with a request id must not be
+            // answered: nginx, Apache and h2o drop the connection over UNKNOWN_TYPE.
+            _ => Ok(None),
+        }
+    }
+
+    /// Specification 4: "Management records have an FCGI_requestId value of zero".
+    fn recv_management(&self, record: &Record, out: &mut Outbox) -> Result<(), Violation> {
+        if out.len() > MANAGEMENT_BACKLOG {
+            return Err(Violation::ManagementFlood);
+        }
+        match record.kind {
+            RecordType::GET_VALUES => self.answer_values(&record.content, out),
+            // These two are answers; to answer them could go on for ever.
+            RecordType::GET_VALUES_RESULT | RecordType::UNKNOWN_TYPE => {}
+            RecordType(unknown) => {
+                out.put_slice(&record_head(RecordType::UNKNOWN_TYPE, 0, 8));
+                out.put_slice(&[unknown, 0, 0, 0, 0, 0, 0, 0]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Specification 4.1: "the application should ignore [names] it does not understand". HAProxy, the only client that asks, closes
+    /// when the length of the answer is not exact. Each name is answered once, so that the answer cannot grow.
+    fn answer_values(&self, asked: &Bytes, out: &mut Outbox) {
+        let known: [(&[u8], usize); 3] =
+            [(b"FCGI_MAX_CONNS", self.limits.requests), (b"FCGI_MAX_REQS", self.limits.requests), (b"FCGI_MPXS_CONNS", 1)];
+        let names = name_value::decode(asked, self.limits.params_pairs).unwrap_or_default();
+        let mut answered = [false; 3];
+        let mut content = BytesMut::new();
+        for (name, _) in names {
+            let name = asked.get(name.start as usize..name.end as usize).unwrap_or_default();
+            for ((known, value), answered) in known.iter().zip(&mut answered) {
+                if name == *known && !std::mem::replace(answered, true) {
+                    let mut digits = itoa::Buffer::new();
+                    // A name of 15 and a number of 20 bytes can always be encoded.
+                    let _ = name_value::encode(known, digits.format(*value).as_bytes(), &mut content);
+                }
+            }
+        }
+        let len = u16::try_from(content.len()).unwrap_or_default();
+        out.put_slice(&record_head(RecordType::GET_VALUES_RESULT, 0, len));
+        out.put_slice(&content);
+    }
+
+    fn recv_begin(&mut self, record: &Record) -> Result<Option<Event>, Violation> {
+        let id = record.id;
+        let Some(&[role1, role0, flags, ..]) = record.content.first_chunk::<8>() else {
+            return Err(Violation::ShortBegin(record.content.len()));
+        };
+        // A finished request whose body the peer never ended makes room: its id is free again.
+        if self.streams.get(&id).is_some_and(|stream| !matches!(stream.phase, Phase::Discarding)) {
+            return Err(Violation::BeginTwice(id));
+        }
+        let keep_conn = flags & FCGI_KEEP_CONN != 0;
+        self.close_after_last |= !keep_conn;
+        self.begun += 1;
+        let in_work = self.streams.values().filter(|stream| !matches!(stream.phase, Phase::Discarding)).count();
+        let role_unknown = u16::from_be_bytes([role1, role0]) != FCGI_RESPONDER;
+        let refusal = match () {
+            () if role_unknown => Some(Refusal::UnknownRole),
+            () if in_work >= self.limits.connection_requests => Some(Refusal::TooManyRequests),
+            () => None,
+        };
+        let phase = match refusal {
+            Some(_) => Phase::Refused,
+            None => Phase::Params { params: Gathered::One(Bytes::new()), early_body: VecDeque::new(), early_len: 0 },
+        };
+        self.streams.insert(id, Stream { serial: self.begun, keep_conn, phase, input_ended: false, role_unknown });
+        Ok(refusal.map(|refusal| Event::Refused { id, refusal }))
+    }
+
+    /// Specification 5.4: the web server asks to abort; the application "responds as soon as possible with FCGI_END_REQUEST".
+    fn recv_abort(&mut self, id: RequestId) -> Option<Event> {
+        let stream = self.streams.get_mut(&id)?;
+        stream.input_ended = true;
+        match &stream.phase {
+            Phase::Discarding => {
+                self.streams.remove(&id);
+                None
+            }
+            Phase::Params { params, early_len, .. } => {
+                self.params_held -= params.len() + early_len;
+                stream.phase = Phase::Refused;
+                Some(Event::Aborted { id })
+            }
+            Phase::Working | Phase::Refused => Some(Event::Aborted { id }),
+        }
+    }
+
+    fn recv_params(&mut self, id: RequestId, content: Bytes) -> Option<Event> {
+        let stream = self.streams.get_mut(&id)?;
+        let Phase::Params { params, early_body, early_len } = &mut stream.phase else {
+            return None;
+        };
+        if !content.is_empty() {
+            let len = content.len();
+            params.push(content);
+            self.params_held += len;
+            return self.over_limit(id);
+        }
+        let bytes = params.finish();
+        self.params_held -= bytes.len() + *early_len;
+        match name_value::decode(&bytes, self.limits.params_pairs) {
+            Ok(pairs) => {
+                self.told_later.extend(early_body.drain(..).map(|chunk| Event::Body { id, chunk }));
+                if stream.input_ended {
+                    self.told_later.push_back(Event::BodyEnd { id });
+                }
+                stream.phase = Phase::Working;
+                Some(Event::Request { id, keep_conn: stream.keep_conn, params: Params { bytes, pairs } })
+            }
+            Err(error) => {
+                stream.phase = Phase::Refused;
+                let refusal = match error {
+                    PairError::Malformed => Refusal::ParamsMalformed,
+                    PairError::TooMany => Refusal::ParamsTooLarge,
+                };
+                Some(Event::Refused { id, refusal })
+            }
+        }
+    }
+
+    fn recv_stdin(&mut self, id: RequestId, content: Bytes) -> Option<Event> {
+        let stream = self.streams.get_mut(&id)?;
+        if stream.input_ended {
+            return None;
+        }
+        stream.input_ended = content.is_empty();
+        match &mut stream.phase {
+            Phase::Working if content.is_empty() => Some(Event::BodyEnd { id }),
+            Phase::Working => Some(Event::Body { id, chunk: content }),
+            Phase::Params { early_body, early_len, .. } if !content.is_empty() => {
+                *early_len += content.len();
+                self.params_held += content.len();
+                early_body.push_back(content);
+                self.over_limit(id)
+            }
+            Phase::Discarding if content.is_empty() => {
+                self.streams.remove(&id);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Refuses `id` when what is held for requests that are not complete passes a limit.
+    fn over_limit(&mut self, id: RequestId) -> Option<Event> {
+        let stream = self.streams.get_mut(&id)?;
+        let Phase::Params { params, early_len, .. } = &stream.phase else {
+            return None;
+        };
+        let held = params.len() + early_len;
+        let refusal = if held > self.limits.params_bytes {
+            Refusal::ParamsTooLarge
+        } else if self.params_held > self.limits.connection_params_bytes {
+            Refusal::TooManyRequests
+        } else {
+            return None;
+        };
+        self.params_held -= held;
+        stream.phase = Phase::Refused;
+        Some(Event::Refused { id, refusal })
+    }
+
+    /// One response ends: empty STDOUT, END_REQUEST. The id is free again once its input has ended too.
+    fn end(&mut self, id: RequestId, out: &mut Outbox) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let status = if stream.role_unknown { FCGI_UNKNOWN_ROLE } else { FCGI_REQUEST_COMPLETE };
+        out.put_slice(&record_head(RecordType::STDOUT, id, 0));
+        out.put_slice(&record_head(RecordType::END_REQUEST, id, 8));
+        // appStatus is always 0: OpenLiteSpeed turns anything else into a 500, all others ignore it.
+        out.put_slice(&[0, 0, 0, 0, status, 0, 0, 0]);
+        if stream.input_ended {
+            self.streams.remove(&id);
+        } else {
+            stream.phase = Phase::Discarding;
+        }
+    }
+
+    fn oldest(&self, matches: impl Fn(&Phase) -> bool) -> Option<u64> {
+        self.streams.values().filter(|stream| matches(&stream.phase)).map(|stream| stream.serial).min()
+    }
+}
+
+impl Wire for Connection {
+    const HAS_STDERR: bool = true;
+
+    fn next_event(&mut self, input: &mut BytesMut, out: &mut Outbox) -> Result<Option<Event>, Violation> {
+        loop {
+            if let Some(event) = self.told_later.pop_front() {
+                return Ok(Some(event));
+            }
+            let record = match self.codec.decode(input) {
+                Ok(Some(record)) => record,
+                Ok(None) => return Ok(None),
+                Err(RecordError::Version(version)) => return Err(Violation::Version(version)),
+                Err(RecordError::Io(_)) => return Ok(None),
+            };
+            if let Some(event) = self.recv(record, out)? {
+                return Ok(Some(event));
+            }
+        }
+    }
+
+    fn end_of_input(&mut self) {
+        self.close_after_last = true;
+        self.streams.retain(|_, stream| !matches!(stream.phase, Phase::Params { .. } | Phase::Discarding));
+        self.params_held = 0;
+        let told_later = &mut self.told_later;
+        for (&id, stream) in &mut self.streams {
+            if !std::mem::replace(&mut stream.input_ended, true) {
+                told_later.push_back(Event::BodyCut { id });
+            }
+        }
+    }
+
+    fn respond(&mut self, id: RequestId, part: ResponsePart, out: &mut Outbox) {
+        if self.streams.get(&id).is_none_or(|stream| matches!(stream.phase, Phase::Params { .. } | Phase::Discarding)) {
+            return;
+        }
+        match part {
+            // An empty record would end the stream (specification 3.3), so empty data is no record at all.
+            ResponsePart::Data(data) => put_records(RecordType::STDOUT, id, data, DATA_MAX, out),
+            ResponsePart::Stderr(text) => put_records(RecordType::STDERR, id, text, STDERR_MAX, out),
+            ResponsePart::End => self.end(id, out),
+            ResponsePart::Poison => out.put_slice(&[0xFF; 16]),
+        }
+    }
+
+    fn oldest_incomplete(&self) -> Option<u64> {
+        self.oldest(|phase| matches!(phase, Phase::Params { .. }))
+    }
+
+    fn oldest_discarding(&self) -> Option<u64> {
+        self.oldest(|phase| matches!(phase, Phase::Discarding))
+    }
+
+    fn rest(&self) -> Rest {
+        match (self.close_after_last, self.streams.is_empty()) {
+            (false, _) => Rest::Keep,
+            (true, true) => Rest::Close,
+            (true, false) if self.oldest_incomplete().is_some() => Rest::Keep,
+            (true, false) => Rest::Linger,
+        }
+    }
+}
+
+fn put_records(kind: RecordType, id: RequestId, mut data: Bytes, max: usize, out: &mut Outbox) {
+    while !data.is_empty() {
+        let piece = data.split_to(data.len().min(max));
+        // `max` is below 65,536 for both streams.
+        let len = u16::try_from(piece.len()).unwrap_or(u16::MAX);
+        out.put_slice(&record_head(kind, id, len));
+        out.put(piece);
+    }
+}
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -1,0 +1,220 @@
+//! What a sequence of records means, however it is cut.
+
+use super::*;
+use bytes::BufMut as _;
+
+fn limits() -> Arc<Limits> {
+    Arc::new(Limits::default().with_params_bytes(100).with_params_pairs(4).with_connection_params_bytes(150).with_connection_requests(3))
+}
+
+fn record(kind: RecordType, id: u16, content: &[u8]) -> Vec<u8> {
+    let mut bytes = record_head(kind, id, u16::try_from(content.len()).unwrap()).to_vec();
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+fn begin(id: u16, role: u16, flags: u8) -> Vec<u8> {
+    let mut content = role.to_be_bytes().to_vec();
+    content.extend_from_slice(&[flags, 0, 0, 0, 0, 0]);
+    record(RecordType::BEGIN_REQUEST, id, &content)
+}
+
+fn request(id: u16, flags: u8) -> Vec<u8> {
+    [begin(id, 1, flags), record(RecordType::PARAMS, id, b"\x01\x01AB"), record(RecordType::PARAMS, id, b"")].concat()
+}
+
+fn stdin(id: u16, content: &[u8]) -> Vec<u8> {
+    record(RecordType::STDIN, id, content)
+}
+
+/// The events in words, which read better than their values.
+fn words(event: Event) -> String {
+    match event {
+        Event::Request { id, keep_conn, params } => format!("request {id} {} pairs{}", params.pairs.len(), if keep_conn { " keep" } else { "" }),
+        Event::Refused { id, refusal } => format!("refused {id} {refusal:?}"),
+        Event::Body { id, chunk } => format!("body {id} {}", String::from_utf8_lossy(&chunk)),
+        Event::BodyEnd { id } => format!("end {id}"),
+        Event::BodyCut { id } => format!("cut {id}"),
+        Event::Aborted { id } => format!("aborted {id}"),
+    }
+}
+
+fn feed(connection: &mut Connection, input: &[u8], step: usize, out: &mut Outbox) -> Result<Vec<String>, Violation> {
+    let (mut buf, mut events) = (BytesMut::new(), Vec::new());
+    for piece in input.chunks(step) {
+        buf.put_slice(piece);
+        while let Some(event) = connection.next_event(&mut buf, out)? {
+            events.push(words(event));
+        }
+    }
+    Ok(events)
+}
+
+#[track_caller]
+fn check(input: &[u8], expect: &[&str]) {
+    for step in [1, 3, 7, input.len()] {
+        let events = feed(&mut Connection::new(limits()), input, step, &mut Outbox::default());
+        assert_eq!(events.as_deref(), Ok(&expect.iter().map(ToString::to_string).collect::<Vec<_>>()[..]), "fed {step} bytes at a time");
+    }
+}
+
+fn sent(out: &mut Outbox) -> Vec<u8> {
+    let mut slices = [std::io::IoSlice::new(&[]); 64];
+    let filled = out.slices(&mut slices);
+    let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+    out.advance(bytes.len());
+    bytes
+}
+
+#[test]
+fn a_request_with_a_body() {
+    let input = [request(1, 0), stdin(1, b"abc"), stdin(1, b"")].concat();
+    check(&input, &["request 1 1 pairs", "body 1 abc", "end 1"]);
+}
+
+#[test]
+fn params_may_be_cut_anywhere_into_records() {
+    let params = b"\x03\x02ABCde\x80\0\0\x01\x02Xyz";
+    for cut in 1..params.len() {
+        let (first, second) = params.split_at(cut);
+        let input = [begin(1, 1, 1), record(RecordType::PARAMS, 1, first), record(RecordType::PARAMS, 1, second), record(RecordType::PARAMS, 1, b"")]
+            .concat();
+        check(&input, &["request 1 2 pairs keep"]);
+    }
+}
+
+#[test]
+fn a_body_that_comes_before_the_variables_are_complete_is_kept() {
+    let input =
+        [begin(1, 1, 0), stdin(1, b"early"), record(RecordType::PARAMS, 1, b"\0\0"), stdin(1, b""), record(RecordType::PARAMS, 1, b"")].concat();
+    check(&input, &["request 1 1 pairs", "body 1 early", "end 1"]);
+}
+
+#[test]
+fn what_belongs_to_no_open_request_is_ignored() {
+    let input = [
+        stdin(9, b"x"),
+        record(RecordType::ABORT_REQUEST, 9, b""),
+        record(RecordType::PARAMS, 9, b"x"),
+        record(RecordType(77), 9, b"x"),
+        request(1, 0),
+        record(RecordType::PARAMS, 1, b"late"),
+        record(RecordType::DATA, 1, b"filter"),
+        stdin(1, b""),
+        stdin(1, b"after the end"),
+    ]
+    .concat();
+    check(&input, &["request 1 1 pairs", "end 1"]);
+}
+
+#[test]
+fn begin_twice_is_a_violation_and_so_is_a_short_one() {
+    let mut out = Outbox::default();
+    let twice = [begin(1, 1, 1), begin(1, 1, 1)].concat();
+    assert_eq!(feed(&mut Connection::new(limits()), &twice, 1, &mut out), Err(Violation::BeginTwice(1)));
+    let short = record(RecordType::BEGIN_REQUEST, 1, b"\0\x01\0");
+    assert_eq!(feed(&mut Connection::new(limits()), &short, 1, &mut out), Err(Violation::ShortBegin(3)));
+}
+
+#[test]
+fn limits_refuse_a_request_and_spare_the_others() {
+    let long = record(RecordType::PARAMS, 1, &[b'x'; 101]);
+    check(&[begin(1, 1, 1), long, request(2, 1)].concat(), &["refused 1 ParamsTooLarge", "request 2 1 pairs keep"]);
+    let many = [begin(1, 1, 1), record(RecordType::PARAMS, 1, &[0; 10]), record(RecordType::PARAMS, 1, b"")].concat();
+    check(&many, &["refused 1 ParamsTooLarge"]);
+    let malformed = [begin(1, 1, 1), record(RecordType::PARAMS, 1, b"\xFF\xFF\xFF\xFF\x01"), record(RecordType::PARAMS, 1, b"")].concat();
+    check(&malformed, &["refused 1 ParamsMalformed"]);
+    let held = |id| [begin(id, 1, 1), record(RecordType::PARAMS, id, &[b'x'; 60])].concat();
+    check(&[held(1), held(2), held(3)].concat(), &["refused 3 TooManyRequests"]);
+    let four: Vec<u8> = (1..=4).flat_map(|id| request(id, 1)).collect();
+    check(&four, &["request 1 1 pairs keep", "request 2 1 pairs keep", "request 3 1 pairs keep", "refused 4 TooManyRequests"]);
+}
+
+#[test]
+fn an_unknown_role_gets_its_status_with_the_end() {
+    let (mut connection, mut out) = (Connection::new(limits()), Outbox::default());
+    assert_eq!(feed(&mut connection, &begin(1, 9, 0), 1, &mut out).unwrap(), ["refused 1 UnknownRole"]);
+    connection.respond(1, ResponsePart::Data("no".into()), &mut out);
+    connection.respond(1, ResponsePart::End, &mut out);
+    let end =
+        [record(RecordType::STDOUT, 1, b"no"), record(RecordType::STDOUT, 1, b""), record(RecordType::END_REQUEST, 1, &[0, 0, 0, 0, 3, 0, 0, 0])];
+    assert_eq!(sent(&mut out), end.concat());
+    assert_eq!(connection.rest(), Rest::Linger, "the peer still writes its variables");
+}
+
+#[test]
+fn an_abort_is_told_and_ends_the_input() {
+    check(&[request(1, 1), record(RecordType::ABORT_REQUEST, 1, b""), stdin(1, b"x")].concat(), &["request 1 1 pairs keep", "aborted 1"]);
+    check(&[begin(1, 1, 1), record(RecordType::ABORT_REQUEST, 1, b"")].concat(), &["aborted 1"]);
+}
+
+#[test]
+fn management_is_answered_by_the_book() {
+    let (mut connection, mut out) = (Connection::new(limits()), Outbox::default());
+    let asked = b"\x0F\0FCGI_MPXS_CONNS\x04\0WHAT\x0F\0FCGI_MPXS_CONNS";
+    feed(&mut connection, &record(RecordType::GET_VALUES, 0, asked), 1, &mut out).unwrap();
+    assert_eq!(sent(&mut out), record(RecordType::GET_VALUES_RESULT, 0, b"\x0F\x01FCGI_MPXS_CONNS1"));
+    feed(&mut connection, &record(RecordType(50), 0, b"?"), 1, &mut out).unwrap();
+    assert_eq!(sent(&mut out), record(RecordType::UNKNOWN_TYPE, 0, &[50, 0, 0, 0, 0, 0, 0, 0]));
+    feed(&mut connection, &record(RecordType::UNKNOWN_TYPE, 0, &[0; 8]), 1, &mut out).unwrap();
+    assert!(out.is_empty());
+}
+
+#[test]
+fn management_answers_that_nobody_reads_do_not_pile_up() {
+    let (mut connection, mut out) = (Connection::new(limits()), Outbox::default());
+    let flood: Vec<u8> = (0..20_000).flat_map(|_| record(RecordType(50), 0, b"")).collect();
+    assert_eq!(feed(&mut connection, &flood, 4096, &mut out), Err(Violation::ManagementFlood));
+    assert!(out.len() <= MANAGEMENT_BACKLOG + 16);
+}
+
+#[test]
+fn the_connection_is_kept_closed_or_drained_as_its_requests_say() {
+    let mut out = Outbox::default();
+    let mut rest = |input: &[u8]| {
+        let mut connection = Connection::new(limits());
+        feed(&mut connection, input, 8, &mut out).unwrap();
+        connection.respond(1, ResponsePart::End, &mut out);
+        connection.rest()
+    };
+    assert_eq!(rest(&[request(1, 1), stdin(1, b"")].concat()), Rest::Keep);
+    assert_eq!(rest(&[request(1, 0), stdin(1, b"")].concat()), Rest::Close);
+    assert_eq!(rest(&[request(1, 0), stdin(1, b"unread")].concat()), Rest::Linger);
+    assert_eq!(rest(&request(1, 1)), Rest::Keep);
+}
+
+#[test]
+fn an_id_is_free_again_while_the_rest_of_its_body_is_thrown_away() {
+    let (mut connection, mut out) = (Connection::new(limits()), Outbox::default());
+    feed(&mut connection, &request(1, 1), 8, &mut out).unwrap();
+    connection.respond(1, ResponsePart::End, &mut out);
+    assert!(connection.oldest_discarding().is_some());
+    let events = feed(&mut connection, &[stdin(1, b"rest"), request(1, 1), stdin(1, b"new")].concat(), 5, &mut out).unwrap();
+    assert_eq!(events, ["request 1 1 pairs keep", "body 1 new"]);
+    assert_eq!(connection.oldest_discarding(), None);
+}
+
+#[test]
+fn the_end_of_input_cuts_bodies_and_forgets_half_requests() {
+    let (mut connection, mut out) = (Connection::new(limits()), Outbox::default());
+    feed(&mut connection, &[request(1, 1), request(2, 1), stdin(2, b""), begin(3, 1, 1)].concat(), 8, &mut out).unwrap();
+    connection.end_of_input();
+    assert_eq!(feed(&mut connection, b"", 1, &mut out).unwrap(), Vec::<String>::new());
+    assert_eq!(connection.next_event(&mut BytesMut::new(), &mut out).unwrap().map(words).as_deref(), Some("cut 1"));
+    assert_eq!(connection.next_event(&mut BytesMut::new(), &mut out), Ok(None));
+    assert_eq!(connection.oldest_incomplete(), None);
+}
+
+#[test]
+fn long_data_is_cut_into_records_that_fit() {
+    let (mut connection, mut out) = (Connection::new(limits()), Outbox::default());
+    feed(&mut connection, &request(1, 1), 8, &mut out).unwrap();
+    connection.respond(1, ResponsePart::Data(vec![b'x'; 100_000].into()), &mut out);
+    connection.respond(1, ResponsePart::Stderr(vec![b'e'; 5000].into()), &mut out);
+    let (mut buf, mut sizes) = (BytesMut::from(&sent(&mut out)[..]), Vec::new());
+    while let Some(record) = RecordCodec.decode(&mut buf).unwrap() {
+        sizes.push((record.kind, record.content.len()));
+    }
+    let (out, err) = (RecordType::STDOUT, RecordType::STDERR);
+    assert_eq!(sizes, [(out, 65528), (out, 34472), (err, 4096), (err, 904)]);
+}

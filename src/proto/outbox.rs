@@ -1,0 +1,108 @@
+//! Bytes on their way out: small pieces gathered in one buffer, large ones kept as they are, all sent with one vectored write.
+
+use bytes::{Buf, Bytes, BytesMut};
+use std::{collections::VecDeque, io::IoSlice};
+
+/// Pieces up to this size are copied behind each other; larger ones are passed on untouched. Copying 4 KiB costs less than one more
+/// element of a vectored write with its reference count.
+const COPY_BELOW: usize = 4096;
+
+/// The queue of bytes that one connection has still to send.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    whole: VecDeque<Bytes>,
+    whole_len: usize,
+    tail: BytesMut,
+}
+
+impl Outbox {
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.whole_len + self.tail.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends a copy of `bytes`.
+    pub(crate) fn put_slice(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+    }
+
+    /// Appends `bytes`, without copying them when they are large.
+    pub(crate) fn put(&mut self, bytes: Bytes) {
+        if bytes.len() <= COPY_BELOW {
+            self.put_slice(&bytes);
+            return;
+        }
+        if !self.tail.is_empty() {
+            let small = self.tail.split().freeze();
+            self.whole_len += small.len();
+            self.whole.push_back(small);
+        }
+        self.whole_len += bytes.len();
+        self.whole.push_back(bytes);
+    }
+
+    /// Fills `slices` with what is to be sent next and returns how many were filled.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
+        let pieces = self.whole.iter().map(|piece| &piece[..]).chain(tail);
+        slices.iter_mut().zip(pieces).map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
+    }
+
+    /// Takes note that `sent` bytes have gone out.
+    pub(crate) fn advance(&mut self, mut sent: usize) {
+        while let Some(first) = self.whole.front_mut() {
+            let step = sent.min(first.len());
+            first.advance(step);
+            self.whole_len -= step;
+            sent -= step;
+            if !first.is_empty() {
+                return;
+            }
+            self.whole.pop_front();
+        }
+        self.tail.advance(sent.min(self.tail.len()));
+    }
+
+    /// Lets the memory go that an idle connection does not need.
+    pub(crate) fn release(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(outbox: &mut Outbox, step: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while !outbox.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 4];
+            let filled = outbox.slices(&mut slices);
+            let next: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).take(step).collect();
+            all.extend_from_slice(&next);
+            outbox.advance(next.len());
+        }
+        all
+    }
+
+    #[test]
+    fn bytes_leave_in_the_order_they_came_however_little_is_taken() {
+        for step in [1, 3, 4096, 1 << 20] {
+            let mut outbox = Outbox::default();
+            let mut expect = Vec::new();
+            for (index, size) in [3, 5000, 1, 0, 9000, 4096].into_iter().enumerate() {
+                let piece = vec![u8::try_from(index).unwrap(); size];
+                expect.extend_from_slice(&piece);
+                outbox.put(Bytes::from(piece));
+            }
+            assert_eq!(outbox.len(), expect.len());
+            assert_eq!(sent(&mut outbox, step), expect, "{step} bytes at a time");
+        }
+    }
+}

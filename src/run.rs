@@ -1,0 +1,267 @@
+//! [`run`](crate::run()): a whole program in one call. Decides who started it first, then makes a runtime of the right size, then serves.
+
+use crate::{
+    app::{BoxApp, IntoApp, ResponseBody},
+    body::Body,
+    cgi::response,
+    diagnostic::codes as code,
+    error::{BoxError, Error},
+    gateway::{Decision, Ownership, decide, fd0},
+    limits::Limits,
+    serve::{runtime_error, serve_cgi, serve_listener, socket_error},
+    sys,
+    telemetry::log,
+    transport::door::Door,
+};
+use futures_util::FutureExt as _;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use std::{
+    ffi::OsString,
+    future::pending,
+    marker::PhantomData,
+    panic::AssertUnwindSafe,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// Threads for blocking work. Hosts limit processes and threads, and tokio panics when a thread cannot start.
+const BLOCKING_THREADS: usize = 4;
+
+/// How long after a failed start the next try waits at least.
+const START_AGAIN: Duration = Duration::from_secs(1);
+
+/// Runs `app` as a whole program: behind a web server it serves, in a terminal it is a command line.
+///
+/// Takes an app (any [`tower::Service`] such as an `axum::Router`) or a closure that makes one, with or without `async`, with or without a `Result`. The
+/// closure is called inside a tokio runtime, after lodger knows who started the program. When it fails, the program answers 503 and tries again with
+/// a later request: a process that exits would cost the site its place with mod_fcgid.
+///
+/// Needs no runtime and must not be called inside one; use [`serve`](crate::serve()) there.
+///
+/// ```no_run
+/// use axum::{Router, routing::get};
+///
+/// fn main() -> std::process::ExitCode {
+///     lodger::run(|| Router::new().route("/", get(|| async { "Hello from shared hosting" })))
+/// }
+/// ```
+pub fn run<M>(app: impl IntoApp<M>) -> ExitCode {
+    Program::new(app).run()
+}
+
+/// The long form of [`run`](crate::run()): a program with limits and threads of its own.
+///
+/// ```no_run
+/// # use axum::Router;
+/// use std::time::Duration;
+///
+/// fn main() -> std::process::ExitCode {
+///     let limits = lodger::Limits::default().with_request_timeout(Duration::from_secs(10));
+///     lodger::Program::new(Router::new).with_limits(limits).run()
+/// }
+/// ```
+#[must_use = "nothing runs until `run` is called"]
+pub struct Program<A, M> {
+    app: A,
+    limits: Limits,
+    worker_threads: usize,
+    shape: PhantomData<fn() -> M>,
+}
+
+impl<A, M> std::fmt::Debug for Program<A, M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").field("limits", &self.limits).field("worker_threads", &self.worker_threads).finish_non_exhaustive()
+    }
+}
+
+impl<M, A: IntoApp<M>> Program<A, M> {
+    /// A program that serves `app` with the default limits on one thread.
+    pub fn new(app: A) -> Self {
+        Self { app, limits: Limits::default(), worker_threads: 1, shape: PhantomData }
+    }
+
+    /// Sets the limits.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the number of threads that run the app. One is the default: it measured cheapest, and hosts limit threads.
+    pub fn with_worker_threads(mut self, threads: usize) -> Self {
+        self.worker_threads = threads.max(1);
+        self
+    }
+
+    /// Runs the program to its end.
+    ///
+    /// Behind a web server the exit code is 0 after a stop signal. On the command line: 0 fine, 1 problems found, 2 wrong usage, 3 could not read or write.
+    pub fn run(self) -> ExitCode {
+        if Handle::try_current().is_ok() {
+            let hint = "call `lodger::serve(app).await` there instead, or take `#[tokio::main]` away";
+            return report(&Error::new(code::INSIDE_A_RUNTIME, crate::Blame::App, "`lodger::run` was called inside a tokio runtime", hint), 2);
+        }
+        log::install();
+        log::install_panic_hook();
+        let args = || std::env::args_os().skip(1).collect::<Vec<OsString>>();
+        match decide(&fd0::facts(args)) {
+            Decision::Listen => {
+                note_arguments(&args());
+                self.listen()
+            }
+            Decision::Cgi => self.cgi(),
+            Decision::Socket(path) => self.command_line(&args(), Some(path)),
+            Decision::CommandLine => self.command_line(&args(), None),
+        }
+    }
+
+    fn listen(self) -> ExitCode {
+        sys::close_on_exec_from(3);
+        match fd0::take_listener().map_err(socket_error) {
+            Ok((fd, ownership)) => self.accept(fd, ownership),
+            Err(error) => report(&error, 1),
+        }
+    }
+
+    fn accept(self, fd: std::os::fd::OwnedFd, ownership: Ownership) -> ExitCode {
+        let limits = self.limits.clone();
+        self.block_on(|app| async move { serve_listener(fd, ownership, app, limits, pending()).await.map(|()| ExitCode::SUCCESS) })
+    }
+
+    fn cgi(mut self) -> ExitCode {
+        sys::close_on_exec_from(3);
+        // One request needs one thread.
+        self.worker_threads = 1;
+        let limits = self.limits.clone();
+        self.block_on(|app| async move { serve_cgi(app, limits).await.map(|whole| if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }) })
+    }
+
+    /// Listens on a Unix socket of our own.
+    pub(crate) fn listen_at(self, path: &Path, mode: u32) -> ExitCode {
+        match Door::open(path, mode).map_err(socket_error) {
+            Ok((door, listener)) => {
+                let code = self.accept(listener.into(), Ownership::Own);
+                drop(door);
+                code
+            }
+            Err(error) => report(&error, 3),
+        }
+    }
+
+    fn block_on<F>(self, serve: impl FnOnce(BoxApp) -> F) -> ExitCode
+    where
+        F: Future<Output = Result<ExitCode, Error>>,
+    {
+        let runtime = match runtime(self.worker_threads) {
+            Ok(runtime) => runtime,
+            Err(error) => return report(&runtime_error(error.to_string()), 1),
+        };
+        let result = runtime.block_on(async { serve(start(self.app).await).await });
+        // What still runs was waited for as long as the host allows.
+        runtime.shutdown_background();
+        result.unwrap_or_else(|error| report(&error, 1))
+    }
+
+    #[cfg(feature = "cli")]
+    fn command_line(self, args: &[OsString], _socket: Option<PathBuf>) -> ExitCode {
+        crate::cli::main(args, self)
+    }
+
+    #[cfg(not(feature = "cli"))]
+    fn command_line(self, _args: &[OsString], socket: Option<PathBuf>) -> ExitCode {
+        match socket {
+            Some(path) => self.listen_at(&path, 0o660),
+            None => report(&crate::serve::started_by_nobody(), 2),
+        }
+    }
+}
+
+fn runtime(worker_threads: usize) -> std::io::Result<Runtime> {
+    let mut builder = if worker_threads > 1 { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    if worker_threads > 1 {
+        builder.worker_threads(worker_threads);
+    }
+    builder.enable_all().max_blocking_threads(BLOCKING_THREADS).build()
+}
+
+/// Behind a listener arguments are read late and never end the program: lsnode passes a path, FcgidWrapper passes options.
+fn note_arguments(args: &[OsString]) {
+    let understood = match args {
+        [] => true,
+        [verb] => verb == "serve",
+        _ => false,
+    };
+    if !understood {
+        tracing::warn!(target: "lodger", "{}: the program serves the socket on stdin and takes no notice of its arguments", code::ARGUMENTS_IGNORED);
+    }
+}
+
+/// Tells a person, or the error log, why the program ends.
+pub(crate) fn report(error: &Error, exit: u8) -> ExitCode {
+    use std::io::Write as _;
+    // There is nobody left to tell when even stderr is gone.
+    let _ = writeln!(std::io::stderr(), "{}", error.report());
+    ExitCode::from(exit)
+}
+
+/// Builds the app; when that fails, an app that says so and tries again.
+async fn start<M>(app: impl IntoApp<M>) -> BoxApp {
+    match build(&app).await {
+        Ok(app) => app,
+        Err(error) => retrying(app, &error),
+    }
+}
+
+async fn build<M>(app: &impl IntoApp<M>) -> Result<BoxApp, BoxError> {
+    let built = AssertUnwindSafe(async { app.build().await }).catch_unwind().await;
+    built.unwrap_or_else(|payload| Err(format!("it panicked: {}", log::panic_text(&*payload)).into()))
+}
+
+fn note_failed_start(error: &BoxError) {
+    tracing::error!(target: "lodger", "{}: the app could not start: {error}", code::APP_DID_NOT_START);
+}
+
+/// An app that could not start: each request that comes a while after the last try tries again, all others get a page that says so.
+fn retrying<M>(app: impl IntoApp<M>, error: &BoxError) -> BoxApp {
+    struct Start {
+        built: Option<BoxApp>,
+        tried: Instant,
+    }
+    note_failed_start(error);
+    let app = Arc::new(app);
+    let start = Arc::new(tokio::sync::Mutex::new(Start { built: None, tried: Instant::now() }));
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (app, start) = (Arc::clone(&app), Arc::clone(&start));
+        async move {
+            let mut start = start.lock().await;
+            if start.built.is_none() && start.tried.elapsed() >= START_AGAIN {
+                match build(&*app).await {
+                    Ok(app) => start.built = Some(app),
+                    Err(error) => note_failed_start(&error),
+                }
+                start.tried = Instant::now();
+            }
+            let built = start.built.clone();
+            drop(start);
+            match built {
+                Some(app) => tower::ServiceExt::oneshot(app, request).await,
+                None => unavailable(),
+            }
+        }
+    });
+    BoxApp::new(service)
+}
+
+fn unavailable() -> Result<Response<ResponseBody>, BoxError> {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let page = response::error_html(status, code::APP_DID_NOT_START.as_str());
+    let response = Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, "text/html; charset=utf-8")
+        .header(header::CACHE_CONTROL, "no-store")
+        .header(header::RETRY_AFTER, "5");
+    Ok(response.body(Full::from(page).map_err(Into::into).boxed_unsync())?)
+}

@@ -1,0 +1,155 @@
+//! Every call to libc, each behind a safe function. The only file that may hold `unsafe`.
+#![allow(unsafe_code, reason = "this is the place for it")]
+
+use std::{
+    ffi::OsStr,
+    io,
+    mem::{MaybeUninit, size_of},
+    os::{
+        fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::{Path, PathBuf},
+};
+use tokio::io::{
+    Interest,
+    unix::{AsyncFd, AsyncFdRegisterError},
+};
+
+/// What kind of socket a descriptor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SocketKind {
+    Listening,
+    Other,
+}
+
+/// Whether `fd` is a socket, and whether it listens (`SO_ACCEPTCONN`).
+pub(crate) fn socket_kind(fd: RawFd) -> Option<SocketKind> {
+    let mut listening: libc::c_int = 0;
+    let mut len = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
+    // SAFETY: both pointers are to live locals of the size that is told; a descriptor that is no socket or not open is an error.
+    let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, (&raw mut listening).cast(), &raw mut len) };
+    match (result, listening) {
+        (0, 0) => Some(SocketKind::Other),
+        (0, _) => Some(SocketKind::Listening),
+        _ => None,
+    }
+}
+
+/// The address family of a socket.
+pub(crate) fn is_unix_socket(fd: impl AsFd) -> io::Result<bool> {
+    Ok(i32::from(socket_name(fd)?.0.ss_family) == libc::AF_UNIX)
+}
+
+/// The path that a Unix socket is bound to, or `None` for other sockets and for one without a path.
+pub(crate) fn socket_path(fd: impl AsFd) -> Option<PathBuf> {
+    let (address, len) = socket_name(fd).ok()?;
+    if i32::from(address.ss_family) != libc::AF_UNIX {
+        return None;
+    }
+    // SAFETY: sockaddr_storage is larger than sockaddr_un and aligned for it, and the family says that it is one.
+    let address = unsafe { &*(&raw const address).cast::<libc::sockaddr_un>() };
+    let path: Vec<u8> = address
+        .sun_path
+        .iter()
+        .take(len.saturating_sub(size_of::<libc::sa_family_t>()))
+        .map(|byte| byte.cast_unsigned())
+        .take_while(|byte| *byte != 0)
+        .collect();
+    (!path.is_empty()).then(|| Path::new(OsStr::from_bytes(&path)).to_owned())
+}
+
+fn socket_name(fd: impl AsFd) -> io::Result<(libc::sockaddr_storage, usize)> {
+    let mut address = MaybeUninit::<libc::sockaddr_storage>::zeroed();
+    let mut len = libc::socklen_t::try_from(size_of::<libc::sockaddr_storage>()).map_err(io::Error::other)?;
+    // SAFETY: the buffer is as long as it is told to be.
+    check(unsafe { libc::getsockname(fd.as_fd().as_raw_fd(), address.as_mut_ptr().cast(), &raw mut len) })?;
+    // SAFETY: all bytes were zeroed, which is a valid address of family AF_UNSPEC, and the call only overwrote some of them.
+    Ok((unsafe { address.assume_init() }, len as usize))
+}
+
+/// Closes the door of a listening socket: who connects from now on is refused, who waits in its queue can still be accepted.
+pub(crate) fn shut_listener(fd: impl AsFd) -> io::Result<()> {
+    // SAFETY: the descriptor is open for as long as it is borrowed.
+    check(unsafe { libc::shutdown(fd.as_fd().as_raw_fd(), libc::SHUT_RD) }).map(drop)
+}
+
+/// A copy of a descriptor by number, closed on exec.
+pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl checks the number; 3 keeps the copy clear of the standard descriptors.
+    let copy = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) })?;
+    // SAFETY: the call just made this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Puts /dev/null in the place of a standard descriptor.
+pub(crate) fn replace_with_null(fd: RawFd) -> io::Result<()> {
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    // SAFETY: both numbers are valid; the descriptors 0 to 2, which this is called for, are owned by nobody in std's sense.
+    check(unsafe { libc::dup2(null.as_raw_fd(), fd) }).map(drop)
+}
+
+/// Marks every descriptor from `first` on as closed on exec. Web servers leak descriptors into us; children of the app need not have them.
+pub(crate) fn close_on_exec_from(first: libc::c_uint) {
+    // SAFETY: the call changes a flag of descriptors and closes none. Kernels before 5.11 do not know it, and then all stays as it was.
+    unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
+/// Switches O_NONBLOCK and returns how it was.
+pub(crate) fn set_nonblocking(fd: impl AsFd, on: bool) -> io::Result<bool> {
+    let fd = fd.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open for as long as it is borrowed.
+    let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    let was = flags & libc::O_NONBLOCK != 0;
+    if was != on {
+        // SAFETY: as above.
+        check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags ^ libc::O_NONBLOCK) })?;
+    }
+    Ok(was)
+}
+
+/// Waits for a file by epoll; regular files and /dev/null are given back, because epoll refuses them.
+pub(crate) fn async_fd(file: std::fs::File, interest: Interest) -> Result<AsyncFd<std::fs::File>, AsyncFdRegisterError<std::fs::File>> {
+    // SAFETY: a File owns its descriptor, names the same one on every call and closes it when it is dropped, not before.
+    unsafe { AsyncFd::register_with_interest(file, interest) }
+}
+
+/// Whether the other end has hung up. On a Unix socket that is a full close; one that only stopped writing has not.
+/// On TCP, where the two cannot be told apart, the end of the input counts as hung up.
+pub(crate) fn hung_up(fd: impl AsFd, tcp: bool) -> bool {
+    let events = if tcp { libc::POLLRDHUP } else { 0 };
+    let mut poll = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events, revents: 0 };
+    // SAFETY: one live pollfd, as told; time-out 0 returns at once.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    ready > 0 && poll.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL | libc::POLLRDHUP) != 0
+}
+
+/// Asks a process to leave.
+pub(crate) fn terminate(pid: u32) -> io::Result<()> {
+    let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
+    // SAFETY: sends a signal and touches no memory.
+    check(unsafe { libc::kill(pid, libc::SIGTERM) }).map(drop)
+}
+
+/// The effective user.
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: has no preconditions and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Whether files in `path` would live in memory.
+pub(crate) fn is_memory_backed(path: &Path) -> bool {
+    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return false };
+    let mut stat = MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: a terminated string and a buffer of the right type; on success the buffer is filled.
+    let filled = unsafe { libc::statfs(path.as_ptr(), stat.as_mut_ptr()) } == 0;
+    // SAFETY: zeroed bytes are a valid statfs even if nothing was filled in.
+    let kind = unsafe { stat.assume_init() }.f_type;
+    #[allow(clippy::unnecessary_cast, reason = "the width of these differs between libcs")]
+    let memory = [libc::TMPFS_MAGIC as i64, 0x8584_58f6_i64].contains(&(kind as i64));
+    filled && memory
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

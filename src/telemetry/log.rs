@@ -1,0 +1,169 @@
+//! The log: warnings and errors of a request go to the web server's log for that site, everything else to stderr.
+//!
+//! Under mod_fcgid stderr is the main log of the machine, which the owner of a site cannot read; FCGI_STDERR records go to the log that a panel
+//! shows. So a line that is written while a request is being worked on is kept until the connection can send it as such a record.
+
+use std::{
+    cell::RefCell,
+    fmt::{self, Write as _},
+    io::Write as _,
+};
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{Layer, filter::Targets, layer::Context, layer::SubscriberExt as _};
+
+/// How much text one request may keep between two looks at it, in bytes. More is counted and not kept.
+const KEPT_MAX: usize = 64 * 1024;
+
+thread_local! {
+    /// The lines of the request that this thread works on, `None` while it works on none.
+    static KEPT: RefCell<Option<String>> = const { RefCell::new(None) };
+
+    /// Where the last panic inside a request happened; only the hook is told.
+    static PANIC_PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Runs `work` for one request and returns what it logged beside its result.
+pub(crate) fn keep<R>(work: impl FnOnce() -> R) -> (R, String) {
+    /// Puts back what was there before, also when `work` panics.
+    struct Outer(Option<String>);
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            KEPT.with_borrow_mut(|kept| *kept = self.0.take());
+        }
+    }
+    let _outer = Outer(KEPT.replace(Some(String::new())));
+    let result = work();
+    (result, KEPT.take().unwrap_or_default())
+}
+
+/// The layer that sends warnings and errors of a request to the log of the web server, and all else to stderr.
+///
+/// Programs made with [`run`](crate::run()) have it. Add it to a registry of your own when you use [`serve`](crate::serve()):
+///
+/// ```
+/// use tracing_subscriber::layer::SubscriberExt as _;
+/// let subscriber = tracing_subscriber::registry().with(lodger::log_layer());
+/// # drop(subscriber);
+/// ```
+#[must_use]
+pub fn log_layer<S: Subscriber>() -> impl Layer<S> + Send + Sync + 'static {
+    LogLayer
+}
+
+/// Installs the log, unless the program has installed one of its own. `RUST_LOG` picks what is written, e.g. `debug` or `lodger=info,warn`;
+/// without it, warnings and errors are.
+pub(crate) fn install() {
+    let filter = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = filter.unwrap_or_else(|| Targets::new().with_default(Level::WARN));
+    let subscriber = tracing_subscriber::registry().with(LogLayer.with_filter(filter));
+    // It fails when the program has its own, which then is what the program wants.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Keeps the place of a panic inside a request for the line that its log gets; any other panic is reported as before.
+pub(crate) fn install_panic_hook() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let in_request = KEPT.try_with(|kept| kept.try_borrow().is_ok_and(|kept| kept.is_some())).unwrap_or(false);
+        if in_request {
+            let place = info.location().map(ToString::to_string).unwrap_or_default();
+            let _ = PANIC_PLACE.try_with(|kept| kept.replace(place));
+        } else {
+            before(info);
+        }
+    }));
+}
+
+/// The text that a caught panic carries, and its place where the hook has kept it.
+pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no text)");
+    match PANIC_PLACE.take() {
+        place if place.is_empty() => text.to_owned(),
+        place => format!("{text}, at {place}"),
+    }
+}
+
+struct LogLayer;
+
+impl<S: Subscriber> Layer<S> for LogLayer {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let line = format_line(event);
+        let is_kept = *event.metadata().level() <= Level::WARN && KEPT.try_with(|kept| append(&mut kept.borrow_mut(), &line)).unwrap_or(false);
+        if !is_kept {
+            let _ = write_stderr(&line);
+        }
+    }
+}
+
+fn append(kept: &mut Option<String>, line: &str) -> bool {
+    let Some(kept) = kept else { return false };
+    if kept.len() + line.len() <= KEPT_MAX {
+        kept.push_str(line);
+    }
+    true
+}
+
+/// One write, so that lines of several processes do not mix. A log that cannot be written is no reason to fail.
+fn write_stderr(line: &str) -> std::io::Result<()> {
+    let now = httpdate::fmt_http_date(std::time::SystemTime::now());
+    std::io::stderr().write_all(format!("[{now}] [pid {}] {line}", std::process::id()).as_bytes())
+}
+
+/// `lodger:warn: text key=value`, always one line: a line break in it would let a visitor forge lines of the log.
+fn format_line(event: &Event<'_>) -> String {
+    let metadata: &Metadata<'_> = event.metadata();
+    let mut line = Line(format!("{}:{}:", metadata.target().split(':').next().unwrap_or_default(), metadata.level().as_str().to_ascii_lowercase()));
+    event.record(&mut line);
+    line.0.push('\n');
+    line.0
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let text = if field.name() == "message" { format!(" {value:?}") } else { format!(" {}={value:?}", field.name()) };
+        for char in text.chars() {
+            if char.is_control() {
+                let _ = write!(self.0, "{}", char.escape_default());
+            } else {
+                self.0.push(char);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(work: impl FnOnce()) -> String {
+        let subscriber = tracing_subscriber::registry().with(LogLayer);
+        tracing::subscriber::with_default(subscriber, || keep(work).1)
+    }
+
+    #[test]
+    fn warnings_of_a_request_are_kept_for_it_on_one_line_each() {
+        let text = kept(|| {
+            tracing::warn!(target: "app", user = 7, "one\ntwo");
+            tracing::error!(target: "app::db", "three");
+            tracing::info!("not for the web server");
+        });
+        assert_eq!(text, "app:warn: one\\ntwo user=7\napp:error: three\n");
+    }
+
+    #[test]
+    fn requests_inside_one_another_do_not_mix() {
+        let mut inner = String::new();
+        let outer = kept(|| {
+            tracing::warn!(target: "app", "outer");
+            inner = keep(|| tracing::warn!(target: "app", "inner")).1;
+            tracing::warn!(target: "app", "outer again");
+        });
+        assert_eq!((outer.as_str(), inner.as_str()), ("app:warn: outer\napp:warn: outer again\n", "app:warn: inner\n"));
+    }
+}

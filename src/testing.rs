@@ -1,0 +1,68 @@
+//! For the tests of an app: requests that take the whole way through lodger, in one process.
+
+use crate::{
+    app::App,
+    cgi::outgoing::{self, Script},
+    error::BoxError,
+    gateway::Ownership,
+    limits::Limits,
+    transport::{
+        Shared,
+        accept::serve_socket,
+        client::{self, Seen},
+        socket::Socket,
+    },
+};
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use tokio_util::sync::CancellationToken;
+
+/// Sends one request to `app` over FastCGI, exactly as a web server would, and returns its whole response.
+///
+/// Other than a direct call of the service, it shows what a visitor sees: panics as 500, limits, headers that a gateway leaves out.
+///
+/// ```
+/// # use axum::{Router, routing::get};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), lodger::BoxError> {
+/// let app = Router::new().route("/hello", get(|| async { "hello" }));
+/// let response = lodger::testing::oneshot(app, http::Request::get("/hello").body(lodger::Body::empty())?).await?;
+/// assert_eq!(response.status(), 200);
+/// assert_eq!(response.body(), "hello");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// When the body of the request fails, and when the response breaks off half-way.
+pub async fn oneshot<S, B>(app: S, request: Request<B>) -> Result<Response<Bytes>, BoxError>
+where
+    S: App,
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(Into::into)?.to_bytes();
+    let request = Request::from_parts(parts, ());
+    let head_request = request.method() == http::Method::HEAD;
+    let vars = outgoing::vars(&request, &Script::default(), (!body.is_empty()).then_some(body.len() as u64));
+
+    let (ours, theirs) = tokio::net::UnixStream::pair()?;
+    let shared = Shared::new(Limits::default(), Ownership::Shared, CancellationToken::new());
+    let server = tokio::spawn(serve_socket(Socket::Unix(theirs), app.into_box(), shared));
+    let (mut head, mut answer) = ((StatusCode::OK, http::HeaderMap::new()), BytesMut::new());
+    let result = client::fastcgi(ours, &vars, body, head_request, |seen| match seen {
+        Seen::Head(status, headers) => head = (status, headers),
+        Seen::Body(bytes) => answer.extend_from_slice(&bytes),
+        Seen::Record(_) | Seen::Stderr(_) => {}
+    })
+    .await;
+    server.abort();
+    result?;
+    let mut response = Response::new(answer.freeze());
+    *response.status_mut() = head.0;
+    *response.headers_mut() = head.1;
+    Ok(response)
+}

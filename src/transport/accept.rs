@@ -1,0 +1,191 @@
+//! The door: accepts connections on a listener until told to stop, and closes it without losing a request.
+
+use super::{Shared, driver::drive, socket::Socket};
+use crate::{
+    app::BoxApp,
+    diagnostic::codes as code,
+    gateway::{Gateway, Ownership},
+    proto::fastcgi::Connection,
+    sys,
+};
+use std::{fs::File, io, net::IpAddr, os::fd::OwnedFd, sync::Arc, time::Duration};
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::task::TaskTracker;
+
+/// How long to wait after accept failed for want of descriptors or memory. The connection stays in the queue of the kernel.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// A listening socket that was handed to us or made with `--socket`.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    /// Takes a listening descriptor of any kind.
+    ///
+    /// # Errors
+    ///
+    /// When it is no socket that can be waited for.
+    pub(crate) fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        sys::set_nonblocking(&fd, true)?;
+        if sys::is_unix_socket(&fd)? { UnixListener::from_std(fd.into()).map(Self::Unix) } else { TcpListener::from_std(fd.into()).map(Self::Tcp) }
+    }
+
+    async fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Socket::Unix(stream)),
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Socket::Tcp(stream)),
+        }
+    }
+
+    /// Closes the door of a listener that is ours alone and returns who still stood in the queue: from then on the web server
+    /// is refused at once and turns to another process.
+    ///
+    /// The listener is taken out of the runtime first: after `SHUT_RD` the runtime's accept would spin.
+    fn close(self) -> io::Result<Vec<Socket>> {
+        let mut waiting = Vec::new();
+        match self {
+            Self::Unix(listener) => {
+                let listener = listener.into_std()?;
+                sys::shut_listener(&listener)?;
+                while let Ok((stream, _)) = listener.accept() {
+                    stream.set_nonblocking(true)?;
+                    waiting.push(Socket::Unix(tokio::net::UnixStream::from_std(stream)?));
+                }
+            }
+            Self::Tcp(listener) => {
+                let listener = listener.into_std()?;
+                sys::shut_listener(&listener)?;
+                while let Ok((stream, _)) = listener.accept() {
+                    stream.set_nonblocking(true)?;
+                    waiting.push(Socket::Tcp(tokio::net::TcpStream::from_std(stream)?));
+                }
+            }
+        }
+        Ok(waiting)
+    }
+}
+
+/// Serves one connection until it is over.
+pub(crate) async fn serve_socket(socket: Socket, app: BoxApp, shared: Arc<Shared>) {
+    drive(socket, Connection::new(Arc::clone(&shared.limits)), Gateway::FastCgi, app, shared).await;
+}
+
+/// Accepts until the stop token is cancelled. Connections go on as tasks of `tasks`.
+pub(crate) async fn accept(listener: Listener, app: BoxApp, shared: Arc<Shared>, tasks: TaskTracker) {
+    let allowed = web_server_addrs(std::env::var("FCGI_WEB_SERVER_ADDRS").ok().as_deref());
+    let mut reserve = Reserve::new();
+    let connections = Arc::clone(&shared);
+    let serve = move |socket: Socket| {
+        tasks.spawn(serve_socket(socket, app.clone(), Arc::clone(&connections)));
+    };
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shared.stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok(socket) if !may_connect(&socket, allowed.as_deref()) => {
+                tracing::warn!(target: "lodger", "{}: a connection was refused: its address is not in FCGI_WEB_SERVER_ADDRS", code::VIOLATION);
+            }
+            Ok(socket) => {
+                reserve.accepted();
+                serve(socket);
+            }
+            Err(error) => reserve.failed(&error).await,
+        }
+    }
+    // On a listener that others share, closing the door would close it for everybody: there we only stop coming to it.
+    if shared.ownership != Ownership::Shared {
+        for socket in listener.close().unwrap_or_default() {
+            serve(socket);
+        }
+    }
+}
+
+/// A descriptor kept for the moment when there is no other, so that at least one request at a time is served then.
+#[derive(Debug)]
+struct Reserve {
+    null: Option<File>,
+    /// Whether the shortage has been told; it is told once.
+    told: bool,
+}
+
+impl Reserve {
+    fn new() -> Self {
+        Self { null: File::open("/dev/null").ok(), told: false }
+    }
+
+    /// A connection came in: when there is a descriptor to spare again, the shortage is over.
+    fn accepted(&mut self) {
+        if self.null.is_none() {
+            *self = Self { told: self.told, ..Self::new() };
+        } else {
+            self.told = false;
+        }
+    }
+
+    /// Deals with a failed accept: never returns an error, never spins.
+    async fn failed(&mut self, error: &io::Error) {
+        let out_of_descriptors = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+        if error.kind() == io::ErrorKind::ConnectionAborted || error.kind() == io::ErrorKind::Interrupted {
+            return;
+        }
+        if !self.told {
+            let code = if out_of_descriptors { code::OUT_OF_DESCRIPTORS } else { code::ACCEPT };
+            tracing::error!(target: "lodger", "{code}: no connection can be accepted: {error}; trying again");
+            self.told = true;
+        }
+        if out_of_descriptors && self.null.take().is_some() {
+            // The next accept finds this descriptor free. It is not taken back before a connection has come in.
+            return;
+        }
+        tokio::time::sleep(BACK_OFF).await;
+    }
+}
+
+/// Specification 3.2: "FCGI_WEB_SERVER_ADDRS … a comma-separated list of … addresses"; when it is set, connections from elsewhere are closed.
+fn web_server_addrs(list: Option<&str>) -> Option<Vec<IpAddr>> {
+    list.map(|list| list.split(',').filter_map(|address| address.trim().parse().ok()).collect())
+}
+
+fn may_connect(socket: &Socket, allowed: Option<&[IpAddr]>) -> bool {
+    match (socket.peer_ip(), allowed) {
+        (Some(peer), Some(allowed)) => allowed.contains(&peer.to_canonical()) || allowed.contains(&peer),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn web_server_addresses_of_both_families_are_understood() {
+        let expect: Vec<IpAddr> = vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+        assert_eq!(web_server_addrs(Some("192.0.2.1, 2001:db8::1,nonsense")), Some(expect));
+        assert_eq!(web_server_addrs(None), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shortage_of_descriptors_is_told_once_and_waited_out() {
+        let shortage = io::Error::from_raw_os_error(libc::EMFILE);
+        let mut reserve = Reserve::new();
+        let start = tokio::time::Instant::now();
+        reserve.failed(&shortage).await;
+        assert_eq!(start.elapsed(), Duration::ZERO, "the reserve is used at once");
+        assert!(reserve.told && reserve.null.is_none());
+        reserve.failed(&shortage).await;
+        assert_eq!(start.elapsed(), BACK_OFF, "then accept waits");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_gave_up_in_the_queue_is_nothing() {
+        let mut reserve = Reserve::new();
+        reserve.failed(&io::Error::from(io::ErrorKind::ConnectionAborted)).await;
+        assert!(!reserve.told);
+    }
+}

@@ -1,0 +1,371 @@
+//! The driver of one connection: one task that reads, drives the requests in work and writes, until the connection is over.
+
+use super::{
+    Shared,
+    exchange::{Failure, Step},
+    exchanges::Exchanges,
+    inbox::BodyError,
+    socket::Link,
+    timers::Timers,
+};
+use crate::{
+    app::BoxApp,
+    diagnostic::codes as code,
+    gateway::Gateway,
+    profile::Abort,
+    proto::{Outbox, RequestId, ResponsePart, Rest, Wire},
+    telemetry::log,
+};
+use bytes::BytesMut;
+use std::{
+    future::poll_fn,
+    io::IoSlice,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+use tokio::time::Instant;
+use tokio_util::{io::poll_read_buf, sync::WaitForCancellationFutureOwned};
+
+/// What one read asks for: the variables of an ordinary request and a small body.
+const READ: usize = 16 * 1024;
+
+/// What one read asks for once the one before was filled: a body is on its way.
+const READ_MORE: usize = 64 * 1024;
+
+/// No more is taken from the responses while so much waits to be sent.
+const OUT_HIGH: usize = 64 * 1024;
+
+/// No more requests are read while so much waits to be sent and none is in work.
+const OUT_MAX: usize = 1024 * 1024;
+
+/// How many pieces go out with one write.
+const PIECES: usize = 16;
+
+/// One connection and all that belongs to it.
+pub(super) struct Driver<L, W> {
+    pub(super) link: L,
+    pub(super) wire: W,
+    pub(super) input: BytesMut,
+    pub(super) out: Outbox,
+    pub(super) exchanges: Exchanges,
+    pub(super) shared: Arc<Shared>,
+    pub(super) app: BoxApp,
+    pub(super) gateway: Gateway,
+    pub(super) phase: Phase,
+    pub(super) timers: Timers,
+    /// The peer has said that it sends no more.
+    pub(super) input_closed: bool,
+    pub(super) write_blocked: bool,
+    /// Set when a connection shared with other requests has to be closed, to show that one response broke: no new request is begun on it.
+    pub(super) close_when_idle: bool,
+    pub(super) stopping: bool,
+    pub(super) received_any: bool,
+    last_read: usize,
+    stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    broken: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    /// Everything is answered and said; the peer may still be writing. Closing now would reset the connection under a response that
+    /// the peer has not read yet.
+    Lingering,
+    /// Close once everything is sent.
+    Closing,
+    Done,
+}
+
+/// How a connection went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Fine,
+    /// A response broke after its head had gone out.
+    Broken,
+}
+
+/// Serves one connection until it is over.
+pub(super) async fn drive<L: Link, W: Wire + Unpin>(link: L, wire: W, gateway: Gateway, app: BoxApp, shared: Arc<Shared>) -> Outcome {
+    let mut driver = Driver {
+        link,
+        wire,
+        input: BytesMut::new(),
+        out: Outbox::default(),
+        exchanges: Exchanges::new(),
+        shared,
+        app,
+        gateway,
+        phase: Phase::Open,
+        timers: Timers::default(),
+        input_closed: false,
+        write_blocked: false,
+        close_when_idle: false,
+        stopping: false,
+        received_any: false,
+        last_read: 0,
+        stop: None,
+        broken: false,
+    };
+    // A wire that knows its request from the start has an event before a byte is read.
+    driver.take_events();
+    poll_fn(|cx| driver.poll(cx)).await;
+    if driver.broken { Outcome::Broken } else { Outcome::Fine }
+}
+
+impl<L: Link, W: Wire> Driver<L, W> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_stop(cx);
+        loop {
+            let mut moved = self.poll_input(cx);
+            moved |= self.poll_exchanges(cx);
+            moved |= self.poll_output(cx);
+            self.settle(cx);
+            if self.phase == Phase::Done {
+                return Poll::Ready(());
+            }
+            if !moved {
+                ready!(self.poll_timers(cx));
+            }
+        }
+    }
+
+    /// The token is only watched by connections that have to wait.
+    fn poll_stop(&mut self, cx: &mut Context<'_>) {
+        if !self.stopping {
+            let stop = self.stop.get_or_insert_with(|| Box::pin(self.shared.stop.clone().cancelled_owned()));
+            self.stopping = stop.as_mut().poll(cx).is_ready();
+        }
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.input_closed || !self.may_read(cx.waker()) {
+            return false;
+        }
+        if self.input.is_empty() && self.exchanges.is_empty() {
+            // An idle connection waits without a buffer.
+            match self.link.poll_readable(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return self.departed(),
+                Poll::Pending => {
+                    self.input = BytesMut::new();
+                    self.out.release();
+                    return false;
+                }
+            }
+        }
+        let wanted = if self.last_read >= READ { READ_MORE } else { READ };
+        self.input.reserve(wanted);
+        match poll_read_buf(Pin::new(&mut self.link), cx, &mut self.input) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(0)) => {
+                self.at_end_of_input();
+                true
+            }
+            Poll::Ready(Ok(read)) => {
+                self.last_read = read;
+                self.received_any = true;
+                self.take_events();
+                true
+            }
+            Poll::Ready(Err(_)) => self.departed(),
+        }
+    }
+
+    /// Whether to take more from the peer.
+    ///
+    /// A full window stops reading, and so holds the peer back, except where that could block somebody: while our own write is blocked, the peer may be
+    /// waiting for us to read (mod_fcgid and Caddy do), and another request may stand behind the body that nobody takes.
+    fn may_read(&mut self, waker: &Waker) -> bool {
+        match self.phase {
+            Phase::Lingering => return true,
+            Phase::Closing | Phase::Done => return false,
+            Phase::Open => {}
+        }
+        if !self.wire.wants_input() {
+            return false;
+        }
+        if self.exchanges.is_empty() {
+            return self.out.len() <= OUT_MAX;
+        }
+        if self.write_blocked || self.exchanges.len() > 1 || self.wire.oldest_incomplete().is_some() {
+            return true;
+        }
+        let Some(slot) = self.exchanges.iter().next() else { return true };
+        if !slot.inbox.is_full(waker) {
+            self.timers.pause_over();
+            return true;
+        }
+        // The peer may put another request behind this body. It is not kept waiting for a handler that takes nothing.
+        self.timers.paused_long(slot.inbox.taken()) && slot.keep_conn
+    }
+
+    fn at_end_of_input(&mut self) {
+        self.input_closed = true;
+        if self.link.hung_up() {
+            self.departed();
+            return;
+        }
+        // "EOF alone on a Unix socket is a half-close": the peer still reads.
+        self.wire.end_of_input();
+        self.take_events();
+        if self.phase == Phase::Lingering {
+            self.phase = Phase::Done;
+        }
+    }
+
+    /// The visitor or the web server is gone: every handler is dropped, whoever kept a body gets an error.
+    pub(super) fn departed(&mut self) -> bool {
+        for slot in self.exchanges.drain() {
+            slot.inbox.fail(BodyError::Departed);
+        }
+        self.phase = Phase::Done;
+        true
+    }
+
+    fn poll_exchanges(&mut self, cx: &mut Context<'_>) -> bool {
+        self.exchanges.register(cx);
+        let (mut at, mut moved) = (0, false);
+        while at < self.exchanges.len() {
+            let over = match self.exchanges.waker(at, cx) {
+                Some(waker) => self.poll_exchange(at, &mut Context::from_waker(&waker), &mut moved),
+                None => None,
+            };
+            match over {
+                // What comes after it moves up to its place.
+                Some(id) => drop(self.exchanges.remove(id)),
+                None => at += 1,
+            }
+        }
+        moved
+    }
+
+    /// Takes from one request what it has to send; its id when it is over.
+    fn poll_exchange(&mut self, at: usize, cx: &mut Context<'_>, moved: &mut bool) -> Option<RequestId> {
+        loop {
+            let slot = self.exchanges.slot(at)?;
+            if slot.exchange.is_sending() && self.out.len() >= OUT_HIGH {
+                slot.poll_again();
+                return None;
+            }
+            let (id, profile) = (slot.id, slot.profile);
+            let (polled, lines) = logged::<W, _>(|| slot.exchange.poll(cx));
+            self.send_log(id, lines);
+            let Poll::Ready(step) = polled else { return None };
+            *moved = true;
+            match step {
+                Step::Data(data) => {
+                    self.exchanges.slot(at)?.deadline = None;
+                    self.wire.respond(id, ResponsePart::Data(data), &mut self.out);
+                }
+                Step::End => {
+                    self.wire.respond(id, ResponsePart::End, &mut self.out);
+                    return Some(id);
+                }
+                Step::Broken { declared } => {
+                    self.show_broken(id, if declared { profile.abort_declared } else { profile.abort_undeclared });
+                    return Some(id);
+                }
+            }
+        }
+    }
+
+    /// Makes a response that broke visible, in the way that this web server understands.
+    fn show_broken(&mut self, id: RequestId, abort: Abort) {
+        self.broken = true;
+        match abort {
+            Abort::End => self.wire.respond(id, ResponsePart::End, &mut self.out),
+            Abort::Poison if self.exchanges.len() == 1 => {
+                self.wire.respond(id, ResponsePart::Poison, &mut self.out);
+                self.phase = Phase::Closing;
+            }
+            Abort::Close if self.exchanges.len() == 1 => self.phase = Phase::Closing,
+            // One bad response hurts one request: the others on this connection are finished first.
+            Abort::Poison | Abort::Close => self.close_when_idle = true,
+        }
+    }
+
+    /// Gives a request up in its handler's place.
+    pub(super) fn fail(&mut self, id: RequestId, failure: Failure) {
+        let Some(slot) = self.exchanges.get_mut(id) else { return };
+        slot.deadline = None;
+        let ((), lines) = logged::<W, _>(|| slot.exchange.fail(failure));
+        slot.poll_again();
+        self.send_log(id, lines);
+    }
+
+    pub(super) fn send_log(&mut self, id: RequestId, lines: String) {
+        if !lines.is_empty() {
+            self.wire.respond(id, ResponsePart::Stderr(lines.into()), &mut self.out);
+        }
+    }
+
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        while !self.out.is_empty() {
+            let mut slices = [IoSlice::new(&[]); PIECES];
+            let filled = self.out.slices(&mut slices);
+            match Pin::new(&mut self.link).poll_write_vectored(cx, &slices[..filled]) {
+                Poll::Ready(Ok(sent)) if sent > 0 => {
+                    self.out.advance(sent);
+                    self.timers.wrote();
+                    moved = true;
+                }
+                Poll::Ready(_) => return self.departed(),
+                Poll::Pending => {
+                    // Reading may go on now, if it was held back.
+                    moved |= !self.write_blocked;
+                    self.write_blocked = true;
+                    return moved;
+                }
+            }
+        }
+        self.write_blocked = false;
+        moved
+    }
+
+    /// Decides what becomes of a connection on which nothing is in work and everything is sent.
+    fn settle(&mut self, cx: &mut Context<'_>) {
+        if !self.exchanges.is_empty() || !self.out.is_empty() {
+            return;
+        }
+        let rest = self.wire.rest();
+        match self.phase {
+            Phase::Closing => self.phase = Phase::Done,
+            Phase::Lingering if rest == Rest::Close => self.phase = Phase::Done,
+            Phase::Open if self.close_when_idle || self.input_closed => self.phase = Phase::Done,
+            Phase::Open => match rest {
+                Rest::Close => self.phase = Phase::Done,
+                Rest::Linger => {
+                    // An error here means that the peer is gone, which the next read finds out.
+                    let _ = Pin::new(&mut self.link).poll_shutdown(cx);
+                    self.phase = Phase::Lingering;
+                }
+                // A connection that has not said anything yet may have its first request on the way; it gets a moment, see `timers`.
+                Rest::Keep if self.stopping && self.received_any && self.input.is_empty() && self.wire.oldest_incomplete().is_none() => {
+                    self.phase = Phase::Done;
+                }
+                Rest::Keep => {}
+            },
+            Phase::Lingering | Phase::Done => {}
+        }
+    }
+
+    fn poll_timers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let earliest = self.deadlines(now);
+        ready!(self.timers.poll(earliest, cx));
+        self.expire(Instant::now());
+        Poll::Ready(())
+    }
+
+    pub(super) fn protocol_failed(&mut self, code: code::Code, sentence: &str) {
+        tracing::warn!(target: "lodger", "{code}: the connection was closed: {sentence}");
+        self.departed();
+    }
+}
+
+/// Keeps what is logged where the wire has a way to pass it on.
+pub(super) fn logged<W: Wire, R>(work: impl FnOnce() -> R) -> (R, String) {
+    if W::HAS_STDERR { log::keep(work) } else { (work(), String::new()) }
+}

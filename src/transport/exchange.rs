@@ -1,0 +1,301 @@
+//! One request and its response: calls the app, holds the head back until it is safe, cuts and checks the body, turns failures into answers.
+
+use crate::{
+    app::{BoxApp, ResponseBody},
+    body::Body,
+    cgi::response::{self, Head},
+    diagnostic::codes::{self as code, Code},
+    profile::Profile,
+    telemetry::log::panic_text,
+};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::Body as _;
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tower::{ServiceExt as _, util::Oneshot};
+
+/// Held chunks up to this size in all are sent in the buffer of the head.
+const JOIN_BELOW: usize = 4096;
+
+/// What an exchange wants to happen next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// These bytes go out.
+    Data(Bytes),
+    /// The response is complete.
+    End,
+    /// The response broke after its head went out; `declared` tells whether a length was promised.
+    Broken { declared: bool },
+}
+
+/// A request that is answered without its handler's say: the status, its code and a sentence for the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failure {
+    pub(super) status: StatusCode,
+    pub(super) code: Code,
+    pub(super) sentence: &'static str,
+}
+
+/// A request in work.
+pub(super) struct Exchange {
+    stage: Stage,
+    head_request: bool,
+    profile: &'static Profile,
+    /// Chunks on their way, in order, before anything else the stage has to say.
+    ready: VecDeque<Bytes>,
+    /// Method and path, for the log.
+    name: String,
+}
+
+enum Stage {
+    Handling(Box<Oneshot<BoxApp, Request<Body>>>),
+    Holding { head: Head, body: ResponseBody, held: Vec<Bytes>, held_len: usize },
+    Streaming { body: ResponseBody, left: Option<u64>, declared: bool },
+    Ending,
+    Broken { declared: bool },
+    Done,
+}
+
+/// What a look at the body of the response found.
+enum Look {
+    Chunk(Bytes),
+    End,
+    Failed(Code, String),
+    Pending,
+}
+
+impl Exchange {
+    pub(super) fn new(app: BoxApp, request: Request<Body>, profile: &'static Profile) -> Self {
+        let head_request = request.method() == http::Method::HEAD;
+        let name = format!("{} {}", request.method(), request.uri().path());
+        Self { stage: Stage::Handling(Box::new(app.oneshot(request))), head_request, profile, ready: VecDeque::new(), name }
+    }
+
+    /// Whether the response head has not gone out, so that any other answer is still possible.
+    pub(super) fn is_undecided(&self) -> bool {
+        matches!(self.stage, Stage::Handling(_) | Stage::Holding { .. })
+    }
+
+    /// Whether only the response is left to send, so that an exchange may wait while nobody takes its bytes.
+    pub(super) fn is_sending(&self) -> bool {
+        !matches!(self.stage, Stage::Handling(_))
+    }
+
+    /// Goes on until there is something to send.
+    ///
+    /// A panic of the app is caught here and nowhere else: it is the failure of one request.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        loop {
+            if let Some(data) = self.ready.pop_front() {
+                return Poll::Ready(Step::Data(data));
+            }
+            match &mut self.stage {
+                Stage::Handling(call) => {
+                    let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut **call).poll(cx)));
+                    match polled {
+                        Ok(Poll::Pending) => return Poll::Pending,
+                        Ok(Poll::Ready(Ok(response))) => self.answered(response),
+                        Ok(Poll::Ready(Err(error))) => self.failed(code::APP_FAILED, &chain(&*error)),
+                        Err(payload) => self.failed(code::APP_PANICKED, &format!("the handler panicked: {}", panic_text(&*payload))),
+                    }
+                }
+                Stage::Holding { .. } => self.hold(cx),
+                Stage::Streaming { .. } => match self.stream(cx) {
+                    Some(step) => return Poll::Ready(step),
+                    None if matches!(self.stage, Stage::Streaming { .. }) => return Poll::Pending,
+                    None => {}
+                },
+                Stage::Ending => {
+                    self.stage = Stage::Done;
+                    return Poll::Ready(Step::End);
+                }
+                Stage::Broken { declared } => {
+                    let declared = *declared;
+                    self.stage = Stage::Done;
+                    return Poll::Ready(Step::Broken { declared });
+                }
+                Stage::Done => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Gives the request up and answers in the handler's place, or breaks the response when its head is out.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        tracing::warn!(target: "lodger", "{}: {} ({})", failure.code, failure.sentence, self.name);
+        self.replace(failure.status, failure.code);
+    }
+
+    fn failed(&mut self, code: Code, sentence: &str) {
+        tracing::error!(target: "lodger", "{code}: {sentence} ({})", self.name);
+        self.replace(StatusCode::INTERNAL_SERVER_ERROR, code);
+    }
+
+    fn replace(&mut self, status: StatusCode, code: Code) {
+        if self.is_undecided() {
+            self.ready.clear();
+            self.ready.push_back(response::error_page(status, code.as_str(), self.head_request));
+            self.set(Stage::Ending);
+        } else if let Stage::Streaming { declared, .. } = self.stage {
+            self.set(Stage::Broken { declared });
+        }
+    }
+
+    /// Drops what the app left behind; a panic in a destructor must not leave the request.
+    fn set(&mut self, stage: Stage) {
+        let old = std::mem::replace(&mut self.stage, stage);
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(old))) {
+            tracing::error!(target: "lodger", "{}: a destructor panicked: {} ({})", code::APP_PANICKED, panic_text(&*payload), self.name);
+        }
+    }
+
+    fn answered(&mut self, response: Response<ResponseBody>) {
+        let (parts, body) = response.into_parts();
+        let mut head = match Head::new(&parts, self.head_request) {
+            Ok(head) => head,
+            Err(error) => return self.failed(code::RESPONSE_UNSENDABLE, &error.to_string()),
+        };
+        if let Some(warning) = head.over_budget(self.profile) {
+            tracing::warn!(target: "lodger", "{}: {warning} ({})", code::FAT_HEADER, self.name);
+        }
+        // A length that is known is declared: it is what makes a broken response visible behind most web servers.
+        let known = body.size_hint().exact();
+        head.declared = head.declared.or(known.filter(|length| *length > 0 || !self.head_request));
+        if head.body_allowed {
+            self.set(Stage::Holding { head, body, held: Vec::new(), held_len: 0 });
+        } else {
+            let length = head.declared;
+            self.ready.push_back(head.finish(length).freeze());
+            drop(catch_unwind(AssertUnwindSafe(|| drop(body))));
+            self.set(Stage::Ending);
+        }
+    }
+
+    /// The head goes out when the body has ended, when enough is held, or when the body is pending: until then a failure becomes a clean error.
+    fn hold(&mut self, cx: &mut Context<'_>) {
+        let commit_at = self.profile.commit_bytes;
+        let Stage::Holding { body, held, held_len, .. } = &mut self.stage else { return };
+        let ended = loop {
+            match look(body, cx) {
+                Look::Chunk(chunk) => {
+                    *held_len += chunk.len();
+                    held.push(chunk);
+                    if *held_len >= commit_at {
+                        break false;
+                    }
+                }
+                Look::End => break true,
+                Look::Pending => break false,
+                Look::Failed(code, sentence) => return self.failed(code, &sentence),
+            }
+        };
+        self.commit(ended);
+    }
+
+    fn commit(&mut self, ended: bool) {
+        let Stage::Holding { head, body, held, held_len } = std::mem::replace(&mut self.stage, Stage::Done) else { return };
+        let held_len = held_len as u64;
+        let length = head.declared.or(ended.then_some(held_len));
+        if let Some(declared) = head.declared.filter(|declared| ended && held_len < *declared) {
+            self.stage = Stage::Holding { head, body, held: Vec::new(), held_len: 0 };
+            return self.failed(code::BODY_TOO_SHORT, &format!("the app declared {declared} bytes and sent {held_len}"));
+        }
+        let declared = length.is_some();
+        let mut block = head.finish(length);
+        let mut left = length;
+        let joined = held_len <= JOIN_BELOW as u64;
+        let mut pieces = VecDeque::new();
+        for chunk in held {
+            let chunk = self.within(chunk, &mut left);
+            if joined {
+                block.extend_from_slice(&chunk);
+            } else if !chunk.is_empty() {
+                pieces.push_back(chunk);
+            }
+        }
+        self.ready.push_back(block.freeze());
+        self.ready.append(&mut pieces);
+        let complete = ended || left == Some(0);
+        self.stage = Stage::Streaming { body, left, declared };
+        if complete {
+            self.set(Stage::Ending);
+        }
+    }
+
+    /// A body longer than its declared length is cut there: the bytes behind it would be taken for the next response.
+    fn within(&self, mut chunk: Bytes, left: &mut Option<u64>) -> Bytes {
+        let Some(left) = left else { return chunk };
+        if chunk.len() as u64 > *left {
+            tracing::warn!(target: "lodger", "{}: the body is longer than the Content-Length that the app declared, and was cut ({})", code::BODY_TOO_LONG, self.name);
+            chunk.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+        }
+        *left -= chunk.len() as u64;
+        chunk
+    }
+
+    fn stream(&mut self, cx: &mut Context<'_>) -> Option<Step> {
+        let Stage::Streaming { body, left, declared } = &mut self.stage else { return None };
+        let declared = *declared;
+        match look(body, cx) {
+            Look::Pending => None,
+            Look::Chunk(chunk) => {
+                let mut left = *left;
+                let chunk = self.within(chunk, &mut left);
+                if left == Some(0) {
+                    self.set(Stage::Ending);
+                } else if let Stage::Streaming { left: old, .. } = &mut self.stage {
+                    *old = left;
+                }
+                Some(Step::Data(chunk))
+            }
+            Look::End => {
+                match left {
+                    Some(missing) if *missing > 0 => {
+                        let missing = *missing;
+                        tracing::error!(target: "lodger", "{}: the body ended {missing} bytes before the length that the app declared ({})", code::BODY_TOO_SHORT, self.name);
+                        self.set(Stage::Broken { declared });
+                    }
+                    _ => self.set(Stage::Ending),
+                }
+                None
+            }
+            Look::Failed(code, sentence) => {
+                tracing::error!(target: "lodger", "{code}: {sentence}, after a part of the response had gone out ({})", self.name);
+                self.set(Stage::Broken { declared });
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.set(Stage::Done);
+    }
+}
+
+/// Takes the next piece of a response body. Trailers have no place in CGI and are passed over.
+fn look(body: &mut ResponseBody, cx: &mut Context<'_>) -> Look {
+    loop {
+        return match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *body).poll_frame(cx))) {
+            Ok(Poll::Pending) => Look::Pending,
+            Ok(Poll::Ready(None)) => Look::End,
+            Ok(Poll::Ready(Some(Ok(frame)))) => match frame.into_data() {
+                Ok(data) if !data.is_empty() => Look::Chunk(data),
+                _ => continue,
+            },
+            Ok(Poll::Ready(Some(Err(error)))) => Look::Failed(code::BODY_FAILED, format!("the body of the response failed: {}", chain(&*error))),
+            Err(payload) => Look::Failed(code::APP_PANICKED, format!("the body of the response panicked: {}", panic_text(&*payload))),
+        };
+    }
+}
+
+/// An error with all its sources.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

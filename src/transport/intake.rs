@@ -1,0 +1,162 @@
+//! From what the wire tells to requests in work: variables become an `http::Request`, body bytes find their inbox.
+
+use super::{
+    driver::{Driver, Phase, logged},
+    exchange::{Exchange, Failure},
+    exchanges::{Permit, Slot},
+    inbox::{self, BodyError},
+    socket::Link,
+};
+use crate::{
+    body::Body,
+    cgi::{
+        CgiVars,
+        request::{Context, VarError, parts_from_vars},
+        response,
+    },
+    diagnostic::codes as code,
+    ext,
+    gateway::choose_profile,
+    proto::{Event, Params, Refusal, RequestId, ResponsePart, Wire},
+};
+use http::{Request, StatusCode};
+use std::time::Duration;
+use tokio::time::Instant;
+
+impl<L: Link, W: Wire> Driver<L, W> {
+    /// Takes every event that the input holds.
+    pub(super) fn take_events(&mut self) {
+        loop {
+            match self.wire.next_event(&mut self.input, &mut self.out) {
+                Ok(Some(event)) => self.take_event(event),
+                Ok(None) => return,
+                Err(violation) => return self.protocol_failed(code::VIOLATION, &violation.to_string()),
+            }
+        }
+    }
+
+    fn take_event(&mut self, event: Event) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        match event {
+            Event::Request { id, keep_conn, params } => self.begin(id, keep_conn, params),
+            Event::Refused { id, refusal } => self.refuse(id, refused(refusal)),
+            Event::Body { id, chunk } => self.take_body(id, chunk),
+            Event::BodyEnd { id } => self.end_body(id, inbox::Inbox::finish),
+            Event::BodyCut { id } => self.end_body(id, inbox::Inbox::cut),
+            Event::Aborted { id } => {
+                if let Some(slot) = self.exchanges.remove(id) {
+                    slot.inbox.fail(BodyError::Departed);
+                }
+                self.wire.respond(id, ResponsePart::End, &mut self.out);
+            }
+        }
+    }
+
+    fn begin(&mut self, id: RequestId, keep_conn: bool, params: Params) {
+        let vars = CgiVars::from_spans(params.bytes, params.pairs);
+        let profile = choose_profile(self.gateway, self.shared.ownership, &vars, keep_conn);
+        let context = Context {
+            program: self.shared.program.as_deref(),
+            joins_cookies_with_comma: profile.joins_cookies_with_comma,
+            invents_script_name: profile.invents_script_name,
+        };
+        let (parts, meta) = match parts_from_vars(&vars, &context) {
+            Ok(mapped) => mapped,
+            Err(error) => return self.refuse(id, not_a_request(&error)),
+        };
+        let limits = &self.shared.limits;
+        let too_large = limits.body_bytes.zip(meta.content_length).is_some_and(|(limit, length)| length > limit);
+        if too_large {
+            let sentence = "the declared length of the request body is over the limit";
+            return self.refuse(id, Failure { status: StatusCode::PAYLOAD_TOO_LARGE, code: code::BODY_TOO_LARGE, sentence });
+        }
+        let permit = Permit::take(&self.shared).filter(|_| !self.close_when_idle);
+        let Some(permit) = permit else {
+            return self.refuse(id, refused(Refusal::TooManyRequests));
+        };
+        let expected = if meta.no_body { Some(0) } else { meta.content_length };
+        let (inbox, incoming) = inbox::channel(limits.body_window, expected);
+        let timeout = limits.request_timeout.min(profile.request_timeout_max.unwrap_or(Duration::MAX));
+        let mut request = Request::from_parts(parts, Body::incoming(incoming, limits.body_bytes));
+        let exchange = ext::Exchange::new(vars, self.gateway, profile, meta);
+        insert_extensions(&mut request, exchange);
+        self.exchanges.add(Slot {
+            id,
+            exchange: Exchange::new(self.app.clone(), request, profile),
+            inbox,
+            profile,
+            keep_conn,
+            deadline: Some(Instant::now() + timeout),
+            timeout,
+            _permit: permit,
+            own_waker: None,
+        });
+    }
+
+    /// Answers in the place of a handler that is never called.
+    fn refuse(&mut self, id: RequestId, failure: Failure) {
+        let ((), lines) = logged::<W, _>(|| tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence));
+        self.send_log(id, lines);
+        let page = response::error_page(failure.status, failure.code.as_str(), false);
+        self.wire.respond(id, ResponsePart::Data(page), &mut self.out);
+        self.wire.respond(id, ResponsePart::End, &mut self.out);
+    }
+
+    fn take_body(&mut self, id: RequestId, chunk: bytes::Bytes) {
+        let Some(slot) = self.exchanges.get_mut(id) else { return };
+        // A body on its way shows that somebody is still there: the time of the handler starts again.
+        slot.deadline = slot.deadline.map(|_| Instant::now() + slot.timeout);
+        if slot.inbox.push(chunk).is_err() {
+            slot.inbox.fail(BodyError::NoRoom);
+            let sentence = "the request body had to wait on disk, and could not be written there";
+            self.fail(id, Failure { status: StatusCode::INSUFFICIENT_STORAGE, code: code::NO_ROOM_FOR_BODY, sentence });
+        }
+    }
+
+    fn end_body(&mut self, id: RequestId, end: impl FnOnce(&inbox::Inbox) -> Result<(), BodyError>) {
+        let Some(slot) = self.exchanges.get_mut(id) else { return };
+        if end(&slot.inbox).is_err() && slot.exchange.is_undecided() {
+            let sentence = "the request body is shorter than its declared length";
+            self.fail(id, Failure { status: StatusCode::BAD_REQUEST, code: code::BODY_CUT, sentence });
+        }
+    }
+}
+
+fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
+    #[cfg(feature = "axum08")]
+    {
+        use axum::extract::{ConnectInfo, OriginalUri};
+        if let Some(remote) = exchange.remote_addr() {
+            request.extensions_mut().insert(ConnectInfo(remote));
+        }
+        if let Some(original) = exchange.original_uri() {
+            request.extensions_mut().insert(OriginalUri(original.clone()));
+        }
+    }
+    request.extensions_mut().insert(exchange);
+}
+
+fn not_a_request(error: &VarError) -> Failure {
+    let (status, sentence) = match error {
+        VarError::UriTooLong => (StatusCode::URI_TOO_LONG, "the target of the request is longer than 65,534 bytes"),
+        VarError::Method => (StatusCode::BAD_REQUEST, "REQUEST_METHOD is missing or is no method"),
+        VarError::Uri => (StatusCode::BAD_REQUEST, "the target of the request cannot be a URI"),
+        VarError::Host => (StatusCode::BAD_REQUEST, "the Host header is no host, or there are two that differ"),
+        VarError::ContentLength => (StatusCode::BAD_REQUEST, "CONTENT_LENGTH is no number"),
+    };
+    Failure { status, code: code::NOT_A_REQUEST, sentence }
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    let (status, code, sentence) = match refusal {
+        Refusal::ParamsTooLarge => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, code::PARAMS_TOO_LARGE, "the variables of the request are larger than the limit")
+        }
+        Refusal::ParamsMalformed => (StatusCode::BAD_REQUEST, code::PARAMS_MALFORMED, "the variables of the request cannot be read"),
+        Refusal::UnknownRole => (StatusCode::INTERNAL_SERVER_ERROR, code::UNKNOWN_ROLE, "the web server asked for a role that lodger does not play"),
+        Refusal::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, code::TOO_MANY_REQUESTS, "more requests are in work than the limit allows"),
+    };
+    Failure { status, code, sentence }
+}

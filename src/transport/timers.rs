@@ -1,0 +1,141 @@
+//! The clock of one connection: which limit ends when, and what happens then. One timer serves them all.
+
+use super::{
+    driver::{Driver, Phase},
+    exchange::Failure,
+    socket::Link,
+};
+use crate::{diagnostic::codes as code, proto::Wire};
+use http::StatusCode;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// How often a connection that is not being read is asked whether its peer has hung up.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// How long a body that nobody takes may hold up what stands behind it on a kept connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection without a byte is kept when the process is leaving: its request may be on the way.
+const FRESH: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// The limit on incomplete variables, with the request it is meant for.
+    params: Option<(u64, Instant)>,
+    /// The limit on throwing away the rest of a body, with the request it is meant for.
+    discard: Option<(u64, Instant)>,
+    linger: Option<Instant>,
+    write: Option<Instant>,
+    idle: Option<Instant>,
+    probe: Option<Instant>,
+    /// Since when reading is held back, and what the handler had taken then.
+    pause: Option<(Instant, u64)>,
+}
+
+impl Timers {
+    /// Bytes went out: the peer is alive.
+    pub(super) fn wrote(&mut self) {
+        self.write = None;
+    }
+
+    /// The window has room again.
+    pub(super) fn pause_over(&mut self) {
+        self.pause = None;
+    }
+
+    /// Whether reading has been held back long enough while the handler took nothing.
+    pub(super) fn paused_long(&mut self, taken: u64) -> bool {
+        match self.pause {
+            Some((since, before)) if before == taken => Instant::now() >= since + PAUSE,
+            _ => {
+                self.pause = Some((Instant::now(), taken));
+                false
+            }
+        }
+    }
+
+    /// Ready when `earliest` has come. The timer is only set anew to an earlier time: a later one is found out when it rings.
+    pub(super) fn poll(&mut self, earliest: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(earliest) = earliest else { return Poll::Pending };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(earliest)));
+        if earliest < sleep.deadline() || sleep.is_elapsed() {
+            sleep.as_mut().reset(earliest);
+        }
+        sleep.as_mut().poll(cx)
+    }
+}
+
+/// Keeps a limit that is meant for `token`; another token starts it anew.
+fn keep_for(slot: &mut Option<(u64, Instant)>, token: Option<u64>, until: Instant) -> Option<Instant> {
+    *slot = token.map(|token| match *slot {
+        Some((same, deadline)) if same == token => (token, deadline),
+        _ => (token, until),
+    });
+    slot.map(|(_, deadline)| deadline)
+}
+
+fn keep_while(slot: &mut Option<Instant>, holds: bool, until: Instant) -> Option<Instant> {
+    *slot = holds.then(|| slot.unwrap_or(until));
+    *slot
+}
+
+impl<L: Link, W: Wire> Driver<L, W> {
+    /// Brings all limits up to date and tells which ends first.
+    pub(super) fn deadlines(&mut self, now: Instant) -> Option<Instant> {
+        let limits = &self.shared.limits;
+        let quiet = self.exchanges.is_empty() && self.out.is_empty();
+        // A record that is not complete, on a connection that is otherwise quiet, is the beginning of a request.
+        let begun = (quiet && !self.input.is_empty()).then_some(u64::MAX);
+        let incomplete = self.wire.oldest_incomplete().or(begun).filter(|_| self.phase == Phase::Open);
+        let idle_for = match (self.stopping, self.received_any) {
+            (true, _) => FRESH,
+            (false, true) => limits.idle_timeout,
+            (false, false) => limits.params_timeout,
+        };
+        let reading = self.exchanges.is_empty() || !self.input_closed && self.wire.wants_input() && self.timers.pause.is_none();
+        let timers = &mut self.timers;
+        if self.stopping {
+            // What was set before the stop may be far off.
+            timers.idle = timers.idle.map(|idle| idle.min(now + FRESH));
+        }
+        let ends = [
+            keep_for(&mut timers.params, incomplete, now + limits.params_timeout),
+            keep_for(&mut timers.discard, self.wire.oldest_discarding(), now + limits.linger_timeout),
+            keep_while(&mut timers.linger, self.phase == Phase::Lingering, now + limits.linger_timeout),
+            keep_while(&mut timers.write, self.write_blocked, now + limits.write_timeout),
+            keep_while(&mut timers.idle, quiet && incomplete.is_none() && self.phase == Phase::Open, now + idle_for),
+            keep_while(&mut timers.probe, !reading, now + PROBE),
+            timers.pause.map(|(since, _)| since + PAUSE).filter(|end| *end > now),
+            self.exchanges.iter().filter_map(|slot| slot.deadline).min(),
+        ];
+        ends.into_iter().flatten().min()
+    }
+
+    /// Does what each limit that has ended asks for.
+    pub(super) fn expire(&mut self, now: Instant) {
+        let past = |limit: Option<Instant>| limit.is_some_and(|end| end <= now);
+        if past(self.timers.params.map(|(_, end)| end)) {
+            self.protocol_failed(code::PARAMS_TIMEOUT, "the variables of a request were not complete in time");
+        } else if past(self.timers.write) {
+            self.protocol_failed(code::WRITE_STALLED, "the web server took none of the bytes offered to it");
+        } else if past(self.timers.discard.map(|(_, end)| end)) || past(self.timers.linger) || past(self.timers.idle) {
+            self.departed();
+        } else if past(self.timers.probe) {
+            self.timers.probe = None;
+            if self.link.hung_up() {
+                self.departed();
+            }
+        }
+        let late: Vec<_> = self.exchanges.iter().filter(|slot| past(slot.deadline)).map(|slot| slot.id).collect();
+        for id in late {
+            let sentence = "the handler took longer than the request timeout";
+            self.fail(id, Failure { status: StatusCode::GATEWAY_TIMEOUT, code: code::REQUEST_TIMEOUT, sentence });
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! nginx's configuration for a test: what Debian's page about `fastcgi_pass` shows, in a folder of its own.
+
+use std::fs;
+use std::process::Command;
+
+use super::door::Door;
+use super::process;
+use super::site::{Site, WEB_SERVER_USER};
+
+/// nginx in the foreground. `lines` are added to the location that passes everything on.
+pub(crate) fn command(site: &Site, port: u16, door: Door, lines: &str) -> Command {
+    let file = site.root().join("nginx.conf");
+    fs::write(&file, configuration(site, port, door, lines)).unwrap();
+    let mut command = Command::new(process::installed("/usr/sbin/nginx"));
+    // What goes wrong before the configuration is read is written here too.
+    command.arg("-e").arg(site.logs().join("error.log"));
+    command.arg("-c").arg(file);
+    command
+}
+
+fn configuration(site: &Site, port: u16, door: Door, lines: &str) -> String {
+    let (run, logs, socket) = (site.run(), site.logs(), site.socket());
+    let (run, logs, socket) = (run.display(), logs.display(), socket.display());
+    let user = if process::is_root() { format!("user {WEB_SERVER_USER};") } else { String::new() };
+    let keep_conn = if door == Door::NginxKeepConn { "fastcgi_keep_conn on;" } else { "" };
+    format!(
+        r#"daemon off;
+{user}
+worker_processes 1;
+pid {run}/nginx.pid;
+error_log {logs}/error.log info;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path {run}/body;
+  fastcgi_temp_path {run}/fastcgi;
+  proxy_temp_path {run}/proxy;
+  scgi_temp_path {run}/scgi;
+  uwsgi_temp_path {run}/uwsgi;
+  # The program has limits of its own, and some tests send a gigabyte.
+  client_max_body_size 0;
+  upstream app {{
+    server unix:{socket};
+    keepalive 4;
+  }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      include /etc/nginx/fastcgi_params;
+      fastcgi_pass app;
+      {keep_conn}
+      {lines}
+    }}
+  }}
+}}
+"#
+    )
+}

@@ -1,0 +1,202 @@
+//! A web server in front of the test application, running for as long as the value lives.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::apache;
+use super::client::{self, Ask};
+use super::door::Door;
+use super::nginx;
+use super::process::{self, Running};
+use super::site::{self, Site, WEB_SERVER_USER};
+
+/// What is to be started. Everything that is not said is as a site owner would have it.
+pub(crate) struct Setup {
+    door: Door,
+    htaccess: Option<String>,
+    lines: String,
+    traced: bool,
+    starts_program: bool,
+}
+
+/// A running web server, the application behind it, and their web space. The order of the fields is the order in which
+/// they go: the web server first, so that nobody asks an application that has left.
+pub(crate) struct Server {
+    web: Running,
+    app: Option<Running>,
+    pub(crate) door: Door,
+    pub(crate) port: u16,
+    pub(crate) site: Site,
+}
+
+impl Setup {
+    pub(crate) fn new(door: Door) -> Self {
+        Self { door, htaccess: door.sample().map(site::sample), lines: String::new(), traced: false, starts_program: true }
+    }
+
+    /// Another `.htaccess` in the document root.
+    pub(crate) fn htaccess(mut self, text: &str) -> Self {
+        self.htaccess = Some(text.to_owned());
+        self
+    }
+
+    /// More lines for the web server's own configuration.
+    pub(crate) fn lines(mut self, lines: &str) -> Self {
+        self.lines.push_str(lines);
+        self.lines.push('\n');
+        self
+    }
+
+    /// Has strace write down every `bind` and every `execve` of the program and, where it starts it, of the web server.
+    pub(crate) fn traced(mut self) -> Self {
+        self.traced = true;
+        self
+    }
+
+    /// Leaves the program to the test: somebody else listens on the socket.
+    pub(crate) fn without_program(mut self) -> Self {
+        self.starts_program = false;
+        self
+    }
+
+    pub(crate) fn start(self) -> Server {
+        let site = if self.door == Door::FcgidSuexec { Site::for_suexec() } else { Site::new() };
+        self.start_in(site)
+    }
+
+    pub(crate) fn start_in(self, site: Site) -> Server {
+        if let Some(program) = self.door.program() {
+            site.install(&format!("htdocs/{program}"));
+        }
+        if let Some(text) = &self.htaccess {
+            site.write(".htaccess", text);
+        }
+        let own_program = self.door.needs_socket() && self.starts_program;
+        let app = own_program.then(|| start_app(&site, self.traced));
+        // Somebody else may take a port between the moment when it is found free and the moment when it is used.
+        for _ in 0..5 {
+            let port = free_port();
+            if let Some(web) = self.start_web(&site, port) {
+                return Server { web, app, door: self.door, port, site };
+            }
+        }
+        panic!("no port of five was free: {}", site.log_text());
+    }
+
+    /// Starts the web server and waits until it listens. Nothing if the port was taken.
+    fn start_web(&self, site: &Site, port: u16) -> Option<Running> {
+        let mut command = match self.door {
+            Door::Nginx | Door::NginxKeepConn => nginx::command(site, port, self.door, &self.lines),
+            _ => apache::command(site, port, self.door, &self.lines),
+        };
+        if self.traced && !self.door.needs_socket() {
+            command = traced(&command, site);
+        }
+        let mut web = Running::start(&command, &site.logs().join("output.log"));
+        wait_until_listening(&mut web, site, port).then_some(web)
+    }
+}
+
+impl Server {
+    pub(crate) fn start(door: Door) -> Self {
+        Setup::new(door).start()
+    }
+
+    /// Asks for a path.
+    pub(crate) fn ask(&self, path: &str) -> Ask {
+        Ask::new(self.port, path)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> client::Answer {
+        self.ask(path).send()
+    }
+
+    /// The processes that run the application now.
+    pub(crate) fn app_pids(&self) -> Vec<u32> {
+        process::running_below(self.site.root())
+    }
+
+    /// Stops everything and gives the web space back, for what can only be read afterwards.
+    pub(crate) fn stop(mut self) -> Site {
+        self.web.stop();
+        if let Some(app) = &mut self.app {
+            app.stop();
+        }
+        self.site
+    }
+}
+
+impl Site {
+    /// Where the application listens, for the web servers that do not start it.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.run().join("app.sock")
+    }
+
+    /// Where strace writes.
+    pub(crate) fn trace(&self) -> PathBuf {
+        self.logs().join("trace.txt")
+    }
+}
+
+/// Starts `serve --socket` as the user as whom the web server runs, and waits for its socket.
+fn start_app(site: &Site, with_trace: bool) -> Running {
+    let program = site.install("app/testapp");
+    let mut command = Command::new(&program);
+    command.args(["serve", "--socket"]).arg(site.socket());
+    if process::is_root() {
+        command = run_as(WEB_SERVER_USER, &command);
+    }
+    if with_trace {
+        command = traced(&command, site);
+    }
+    let app = Running::start(&command, &site.logs().join("output.log"));
+    process::wait_for("the socket of the application", || site.socket().exists().then_some(()));
+    app
+}
+
+fn run_as(user: &str, command: &Command) -> Command {
+    let mut other = Command::new("setpriv");
+    other
+        .args(["--reuid", user, "--regid", user, "--clear-groups"])
+        .args(["--pdeathsig", "TERM", "--"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    other
+}
+
+fn traced(command: &Command, site: &Site) -> Command {
+    let mut strace = Command::new("strace");
+    strace
+        // Without -I2 a strace that writes to a file cannot be told to stop.
+        .args(["-I2", "-f", "--seccomp-bpf", "-e", "trace=bind,execve"])
+        .arg("-o")
+        .arg(site.trace())
+        .arg("--")
+        .arg(command.get_program())
+        .args(command.get_args());
+    strace
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn wait_until_listening(web: &mut Running, site: &Site, port: u16) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(status) = web.ended() {
+            let log = site.log_text();
+            assert!(log.contains("Address already in use"), "the web server left with {status}: {log}");
+            return false;
+        }
+        if client::answers(port) {
+            return true;
+        }
+        assert!(Instant::now() < deadline, "the web server does not listen: {}", site.log_text());
+        thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,135 @@
+//! A web space in a temporary folder: document root, logs, and the test application copied to where the web server looks.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::process;
+
+/// As whom Debian's web servers run their children when they are started by root.
+pub(crate) const WEB_SERVER_USER: &str = "www-data";
+
+/// As whom programs run under suexec; `scripts/setup` creates this user.
+pub(crate) const SUEXEC_USER: &str = "lodger-test";
+
+/// One web space. The folder goes away with this value.
+pub(crate) struct Site {
+    root: TempDir,
+}
+
+impl Site {
+    /// A web space below the temporary directory. Started by root, it belongs to the web server, as on hosts without suexec.
+    pub(crate) fn new() -> Self {
+        Self::below(&std::env::temp_dir(), WEB_SERVER_USER)
+    }
+
+    /// A web space where suexec agrees to run programs: below `/var/www`, owned by the user as whom they run.
+    pub(crate) fn for_suexec() -> Self {
+        Self::below(Path::new("/var/www"), SUEXEC_USER)
+    }
+
+    fn below(parent: &Path, owner: &str) -> Self {
+        let root = tempfile::Builder::new().prefix("lodger-it-").tempdir_in(parent).unwrap();
+        let site = Self { root };
+        for folder in [site.root(), &site.docroot(), &site.logs(), &site.run()] {
+            fs::create_dir_all(folder).unwrap();
+            fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+        }
+        site.give(site.root(), owner);
+        site.give(&site.docroot(), owner);
+        // Sockets and lock files of the web server are made here.
+        site.give(&site.run(), WEB_SERVER_USER);
+        site
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub(crate) fn docroot(&self) -> PathBuf {
+        self.root().join("htdocs")
+    }
+
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.root().join("logs")
+    }
+
+    pub(crate) fn run(&self) -> PathBuf {
+        self.root().join("run")
+    }
+
+    /// What all programs of this web space printed, and what the web server wrote to its error log.
+    pub(crate) fn log_text(&self) -> String {
+        let mut text = String::new();
+        for entry in fs::read_dir(self.logs()).unwrap().flatten() {
+            text.push_str(&String::from_utf8_lossy(&fs::read(entry.path()).unwrap()));
+        }
+        text
+    }
+
+    /// Looks for a file by its name, in all of the web space.
+    pub(crate) fn find(&self, name: &str) -> Option<PathBuf> {
+        let mut folders = vec![self.root().to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().flatten() {
+                if entry.file_name() == name {
+                    return Some(entry.path());
+                }
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                }
+            }
+        }
+        None
+    }
+
+    /// Copies the test application into the web space, under a path relative to its root.
+    pub(crate) fn install(&self, path: &str) -> PathBuf {
+        let target = self.root().join(path);
+        let testapp = testapp();
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(&testapp, &target).unwrap_or_else(|error| panic!("{}: {error} (cargo build --examples makes it)", testapp.display()));
+        fs::set_permissions(&target, Permissions::from_mode(0o755)).unwrap();
+        self.give_as_the_docroot(&target);
+        target
+    }
+
+    /// Writes a file of the document root, in a folder that is made if it is not there.
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let target = self.docroot().join(path);
+        let folder = target.parent().unwrap();
+        if !folder.exists() {
+            fs::create_dir_all(folder).unwrap();
+            self.give_as_the_docroot(folder);
+        }
+        fs::write(&target, text).unwrap();
+        self.give_as_the_docroot(&target);
+    }
+
+    fn give_as_the_docroot(&self, path: &Path) {
+        let suexec = self.root().starts_with("/var/www");
+        self.give(path, if suexec { SUEXEC_USER } else { WEB_SERVER_USER });
+    }
+
+    fn give(&self, path: &Path, user: &str) {
+        if process::is_root() {
+            let (uid, gid) = process::ids_of(user).unwrap_or_else(|| panic!("no user {user}: scripts/setup creates what is missing"));
+            chown(path, Some(uid), Some(gid)).unwrap();
+        }
+    }
+}
+
+/// A sample out of `htaccess-samples/`, byte for byte.
+pub(crate) fn sample(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("htaccess-samples").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The test application of the same build as this test binary, which lies in `target/<profile>/deps`.
+fn testapp() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
+    profile.join("examples/testapp")
+}
