@@ -12,7 +12,7 @@ use tower_service::Service;
 pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// Any app, behind one type.
-pub type BoxApp = BoxCloneService<Request<Body>, Response<ResponseBody>, BoxError>;
+pub(crate) type BoxApp = BoxCloneService<Request<Body>, Response<ResponseBody>, BoxError>;
 
 /// An app: a cloneable [`tower::Service`] that takes an `http::Request<lodger::Body>` and answers with an `http::Response` of any body.
 ///
@@ -41,9 +41,11 @@ where
     }
 }
 
-/// Tells the shapes of [`IntoApp`] apart.
+/// Tells the shapes of [`IntoApp`] apart; nobody names them.
 #[doc(hidden)]
 pub mod shape {
+    #![allow(missing_docs, reason = "each is the name of a shape")]
+
     #[derive(Debug)]
     pub struct Ready;
     #[derive(Debug)]

@@ -47,6 +47,8 @@ mod telemetry;
 pub mod testing;
 mod transport;
 
+#[doc(hidden)]
+pub use app::shape;
 pub use app::{App, IntoApp};
 pub use body::Body;
 pub use cgi::CgiVars;

@@ -114,3 +114,9 @@ pub(crate) static CADDY: Profile = Profile { joins_cookies_with_comma: true, ..P
 
 /// OpenLiteSpeed and LiteSpeed over FastCGI: a close before END makes it send the request again, so END always.
 pub(crate) static LITESPEED: Profile = Profile { abort_declared: Abort::End, abort_undeclared: Abort::End, ..Profile::new("litespeed") };
+
+/// HAProxy: notices a close, takes 101 headers and no block over 16 KiB.
+pub(crate) static HAPROXY: Profile = Profile { header_block: 15_000, ..Profile::new("haproxy") };
+
+/// h2o: takes 100 headers; a close without a declared length is the end for it.
+pub(crate) static H2O: Profile = Profile::new("h2o");

@@ -125,6 +125,7 @@ pub(crate) fn hung_up(fd: impl AsFd, tcp: bool) -> bool {
 }
 
 /// Asks a process to leave.
+#[cfg(feature = "cli")]
 pub(crate) fn terminate(pid: u32) -> io::Result<()> {
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
     // SAFETY: sends a signal and touches no memory.

@@ -56,7 +56,8 @@ where
     let result = client::fastcgi(ours, &vars, body, head_request, |seen| match seen {
         Seen::Head(status, headers) => head = (status, headers),
         Seen::Body(bytes) => answer.extend_from_slice(&bytes),
-        Seen::Record(_) | Seen::Stderr(_) => {}
+        Seen::Record(line) => tracing::debug!(target: "lodger", "{line}"),
+        Seen::Stderr(lines) => tracing::warn!(target: "lodger", "{}", String::from_utf8_lossy(&lines).trim_end()),
     })
     .await;
     server.abort();

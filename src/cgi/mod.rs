@@ -10,6 +10,9 @@ mod uri;
 use bytes::Bytes;
 use std::ops::Range;
 
+/// A name and a value, as ranges of one buffer.
+type PairSpan = (Range<u32>, Range<u32>);
+
 /// Everything that the web server said about a request: its variables in the order they came, as bytes, duplicates kept.
 ///
 /// ```
@@ -21,7 +24,7 @@ use std::ops::Range;
 #[derive(Clone, Default)]
 pub struct CgiVars {
     bytes: Bytes,
-    pairs: Vec<(Range<u32>, Range<u32>)>,
+    pairs: Vec<PairSpan>,
 }
 
 impl CgiVars {
@@ -31,7 +34,7 @@ impl CgiVars {
     }
 
     /// Variables whose names and values are ranges of `bytes`. A range that points elsewhere reads as empty.
-    pub(crate) fn from_spans(bytes: Bytes, pairs: Vec<(Range<u32>, Range<u32>)>) -> Self {
+    pub(crate) fn from_spans(bytes: Bytes, pairs: Vec<PairSpan>) -> Self {
         Self { bytes, pairs }
     }
 
@@ -47,10 +50,11 @@ impl CgiVars {
         Self { bytes: bytes.into(), pairs }
     }
 
-    /// The first value of the variable `name`. Names are compared to the letter.
+    /// The value of the variable `name`, to the letter; of one that is repeated the last, which is the one that was meant when a web server is configured
+    /// to set it twice.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
-        self.iter().find(|(other, _)| *other == name).map(|(_, value)| value)
+        self.pairs.iter().rev().find(|(other, _)| self.cut(other) == name).map(|(_, value)| self.cut(value))
     }
 
     /// All values of the variable `name`, in order. Some web servers repeat a variable when a request header is repeated.
@@ -76,7 +80,7 @@ impl CgiVars {
     }
 
     /// What [`from_spans`](Self::from_spans) takes.
-    pub(crate) fn into_spans(self) -> (Bytes, Vec<(Range<u32>, Range<u32>)>) {
+    pub(crate) fn into_spans(self) -> (Bytes, Vec<PairSpan>) {
         (self.bytes, self.pairs)
     }
 

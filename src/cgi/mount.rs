@@ -46,22 +46,24 @@ pub(super) fn find<'a>(facts: &MountFacts<'a>) -> &'a str {
     ""
 }
 
-/// Whether the last segment of SCRIPT_NAME is a program and not a page: it is our executable itself, bears its stem and an
-/// extension (`app.cgi` beside `app.fcgi`), or is a `.fcgi` or `.cgi` file in our folder.
+/// Whether SCRIPT_NAME leads to a program and not to a page: its last segment is the name of our executable, bears its stem as a `.fcgi` or `.cgi`
+/// file (`app.cgi` beside `app.fcgi`), or is such a file in our folder; or Apache says that it started us for it (`Alias /tool …/app.fcgi`).
 ///
 /// A bare stem is not enough: behind nginx, where SCRIPT_NAME is the whole path, a program `blog` would lose its page `/blog`.
 fn names_program(facts: &MountFacts<'_>) -> bool {
-    let (Some(program), Some(script)) = (facts.program, to_path(facts.script_filename)) else {
-        return false;
-    };
+    let Some(program) = facts.program else { return false };
+    let script = to_path(facts.script_filename);
     let Some(segment) = facts.script_name.rsplit(|byte| *byte == b'/').next().and_then(to_path) else {
         return false;
     };
-    let extension = segment.extension();
-    let same_stem = extension.is_some() && segment.file_stem() == program.file_stem();
-    let program_kind = extension.is_some_and(|extension| extension == "fcgi" || extension == "cgi");
-    let same_name = segment.file_name() == script.file_name();
-    same_name && (script == program || same_stem || program_kind && script.parent() == program.parent())
+    let same_name = segment.file_name() == program.file_name();
+    if script == Some(program) && (same_name || facts.invents_script_name) {
+        return true;
+    }
+    let Some(extension) = segment.extension() else { return false };
+    let in_our_folder = script.is_some_and(|script| script.parent() == program.parent() && script.file_name() == segment.file_name());
+    let same_stem = segment.file_stem() == program.file_stem();
+    same_name || (extension == "fcgi" || extension == "cgi") && (same_stem || in_our_folder)
 }
 
 fn to_path(bytes: &[u8]) -> Option<&Path> {
@@ -144,6 +146,8 @@ mod tests {
     fn a_page_that_bears_the_name_of_the_program_stays() {
         assert_eq!(mount("/app", "/app", "", "/www/app"), "");
         assert_eq!(mount("/hello", "/hello", "", "/www/sub/hello"), "");
+        assert_eq!(mount("/static/app.js", "/static/app.js", "", "/www/static/app.js"), "");
+        assert_eq!(mount("/hello", "/hello", "", "/www/sub/app.fcgi"), "", "nginx with a fixed SCRIPT_FILENAME");
     }
 
     #[test]

@@ -49,7 +49,8 @@ pub(crate) struct Context<'a> {
     pub(crate) invents_script_name: bool,
 }
 
-/// The variables that mean something here, found in one walk. Of a repeated one the first counts.
+/// The variables that mean something here, found in one walk. Of a repeated one the last counts: nginx sends a variable that was set twice in its
+/// configuration twice, and the one that was meant comes last.
 #[derive(Debug, Default)]
 struct Known<'a> {
     method: Option<&'a [u8]>,
@@ -144,21 +145,21 @@ fn read_vars<'a>(vars: &'a CgiVars, headers: &mut HeaderMap) -> Known<'a> {
                 known.host = known.host.or(Some(value));
                 insert(headers, header::HOST, shared);
             }
-            b"REQUEST_METHOD" => known.method = known.method.or(Some(value)),
-            b"REQUEST_URI" => known.request_uri = known.request_uri.or(Some(shared)),
-            b"CONTENT_TYPE" => known.content_type = known.content_type.or(Some(shared)),
-            b"LODGER_MOUNT" | b"REDIRECT_LODGER_MOUNT" => known.mount = known.mount.or(Some(value)),
-            b"SERVER_PROTOCOL" => first(&mut known.protocol, value),
-            b"SCRIPT_NAME" => first(&mut known.script_name, value),
-            b"SCRIPT_FILENAME" => first(&mut known.script_filename, value),
-            b"PATH_INFO" => first(&mut known.path_info, value),
-            b"QUERY_STRING" => first(&mut known.query, value),
-            b"CONTENT_LENGTH" => first(&mut known.content_length, value),
-            b"HTTPS" => first(&mut known.https, value),
-            b"REQUEST_SCHEME" => first(&mut known.request_scheme, value),
-            b"REMOTE_ADDR" => first(&mut known.remote_addr, value),
-            b"REMOTE_PORT" => first(&mut known.remote_port, value),
-            b"SERVER_ADDR" => first(&mut known.server_addr, value),
+            b"REQUEST_METHOD" => known.method = Some(value),
+            b"REQUEST_URI" => known.request_uri = Some(shared),
+            b"CONTENT_TYPE" => known.content_type = Some(shared),
+            b"LODGER_MOUNT" | b"REDIRECT_LODGER_MOUNT" => known.mount = Some(value),
+            b"SERVER_PROTOCOL" => known.protocol = value,
+            b"SCRIPT_NAME" => known.script_name = value,
+            b"SCRIPT_FILENAME" => known.script_filename = value,
+            b"PATH_INFO" => known.path_info = value,
+            b"QUERY_STRING" => known.query = value,
+            b"CONTENT_LENGTH" => known.content_length = value,
+            b"HTTPS" => known.https = value,
+            b"REQUEST_SCHEME" => known.request_scheme = value,
+            b"REMOTE_ADDR" => known.remote_addr = value,
+            b"REMOTE_PORT" => known.remote_port = value,
+            b"SERVER_ADDR" => known.server_addr = value,
             _ => {
                 known.chunked |= name == b"HTTP_TRANSFER_ENCODING" && is_chunked(value);
                 // Apache passes it under REDIRECT_ after each internal redirect; the plain form wins.
@@ -174,12 +175,6 @@ fn read_vars<'a>(vars: &'a CgiVars, headers: &mut HeaderMap) -> Known<'a> {
         }
     }
     known
-}
-
-fn first<'a>(slot: &mut &'a [u8], value: &'a [u8]) {
-    if slot.is_empty() {
-        *slot = value;
-    }
 }
 
 fn without_redirects(mut name: &[u8]) -> (&[u8], bool) {
@@ -297,7 +292,7 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
     let own_host = known.host.filter(|host| !host.is_empty()).map(host).transpose()?;
     let host = match (forwarded("x-forwarded-host").and_then(|value| host(value).ok()), authority) {
         (Some(forwarded), _) => Some(forwarded),
-        (None, Some(authority)) => Some(authority.as_str().to_owned()),
+        (None, Some(authority)) => Some(host(authority.as_str().as_bytes())?),
         (None, None) => own_host,
     };
     Ok(Origin { remote_addr, https, host })
@@ -305,7 +300,10 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
 
 fn host(value: &[u8]) -> Result<String, VarError> {
     let authority = Authority::try_from(value).map_err(|_| VarError::Host)?;
-    if authority.as_str().contains('@') || authority.host().is_empty() {
+    // What stands behind the host is nothing, a bare colon or a port.
+    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or("@");
+    let port_is_sound = port.is_empty() || port == ":" || authority.port_u16().is_some();
+    if !port_is_sound || authority.host().is_empty() || authority.as_str().contains('@') {
         return Err(VarError::Host);
     }
     Ok(authority.as_str().to_owned())

@@ -133,6 +133,8 @@ pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiV
         Gateway::FastCgi if is("litespeed") || is("openlitespeed") => &profile::LITESPEED,
         Gateway::FastCgi | Gateway::Cgi if is("lighttpd") => &profile::LIGHTTPD,
         Gateway::FastCgi if is("caddy") => &profile::CADDY,
+        Gateway::FastCgi if is("haproxy") => &profile::HAPROXY,
+        Gateway::FastCgi if is("h2o") => &profile::H2O,
         _ => &profile::UNKNOWN,
     }
 }

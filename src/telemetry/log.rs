@@ -151,7 +151,7 @@ mod tests {
         let text = kept(|| {
             tracing::warn!(target: "app", user = 7, "one\ntwo");
             tracing::error!(target: "app::db", "three");
-            tracing::info!("not for the web server");
+            tracing::debug!(target: "app", "not for the web server");
         });
         assert_eq!(text, "app:warn: one\\ntwo user=7\napp:error: three\n");
     }

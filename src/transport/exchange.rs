@@ -294,8 +294,9 @@ fn look(body: &mut ResponseBody, cx: &mut Context<'_>) -> Look {
     }
 }
 
-/// An error with all its sources.
+/// An error with all its sources. A wrapper that says only what its source says is passed over.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let sources = std::iter::successors(Some(error), |error| error.source());
-    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut sentences: Vec<String> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
+    sentences.dedup();
+    sentences.join(": ")
 }

@@ -178,7 +178,7 @@ mod tests {
     async fn a_regular_file_is_read_and_written_without_waiting() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"body").unwrap();
-        std::io::Seek::rewind(&mut file).unwrap();
+        io::Seek::rewind(&mut file).unwrap();
         let output = tempfile::tempfile().unwrap();
         let mut stdio = Stdio {
             input: End::new(file.into(), Interest::READABLE).unwrap(),

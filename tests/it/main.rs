@@ -1,5 +1,8 @@
 //! Integration tests: the real programs, seen from outside. One binary, a module for each topic.
 
+mod api;
+mod cli;
 mod peer;
 mod raw;
 mod servers;
+mod tidy;

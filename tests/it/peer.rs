@@ -28,12 +28,30 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// How much the peak memory of the process may grow over something that it should not keep.
 const ROOM_KIB: u64 = 8 * 1024;
 
-/// The test application, built by cargo next to the tests.
+/// The test application, which cargo builds into a folder beside the one of the tests.
 pub(crate) fn testapp() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
-    let binary = tests.ancestors().nth(2).unwrap().join("examples/testapp");
-    assert!(binary.exists(), "{} is missing: run `cargo build --examples` first", binary.display());
-    binary
+    let built = tests.ancestors().nth(2).unwrap().join("examples/testapp");
+    assert!(built.exists(), "{} is missing: run `cargo build --examples` first", built.display());
+    built
+}
+
+/// A folder with the test application in it as a hosting customer would lay it out, and nothing else.
+fn site() -> TempDir {
+    // In cargo's own folder for such things, because a link costs nothing and does not cross file systems.
+    let site = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    fs::create_dir(site.path().join("private")).unwrap();
+    fs::create_dir(site.path().join("program")).unwrap();
+    fs::hard_link(testapp(), program(&site)).unwrap();
+    site
+}
+
+fn program(site: &TempDir) -> PathBuf {
+    site.path().join("program/testapp")
+}
+
+fn log(folder: &TempDir) -> PathBuf {
+    folder.path().join("log")
 }
 
 /// One process of the test application. It is ended when this is dropped.
@@ -42,17 +60,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `binary` the way a web server does: a listener as fd 0, the log as fd 1 and 2, an empty environment.
-    fn start(binary: &Path, listener: UnixListener, log: &Path) -> Self {
+    /// Starts a program the way a web server does: a listener as fd 0, the log as fd 1 and 2, an empty environment.
+    fn start(mut command: Command, listener: UnixListener, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log).unwrap();
-        let child = Command::new(binary)
-            .env_clear()
-            .current_dir(binary.parent().unwrap())
-            .stdin(Stdio::from(OwnedFd::from(listener)))
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        command.env_clear().stdin(Stdio::from(OwnedFd::from(listener)));
+        let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         Self { child }
     }
 
@@ -89,6 +101,16 @@ impl Process {
         line.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
     }
 
+    /// How long the process has kept a core busy.
+    pub(crate) fn busy_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The second field is the name in parentheses, which may hold anything; utime and stime are the 14th and 15th.
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        // Linux tells programs 100 ticks a second, whatever it counts itself.
+        Duration::from_millis(ticks * 10)
+    }
+
     /// The most memory that the process ever held at one time, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.memory("VmHWM:")
@@ -105,7 +127,7 @@ impl Drop for Process {
 
 /// Which web server starts the process.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Starter {
+enum Starter {
     /// Somebody who keeps the listener and may share it among processes, as spawn-fcgi, systemd and lighttpd do.
     Anybody,
     /// mod_fcgid, which gives each process a socket of its own, named after the process manager.
@@ -115,33 +137,41 @@ pub(crate) enum Starter {
 /// The test application behind a socket.
 pub(crate) struct Peer {
     pub(crate) process: Process,
-    binary: PathBuf,
     socket: PathBuf,
     listener: Option<UnixListener>,
+    /// Holds the socket and the log, whose path must be short.
     folder: TempDir,
+    /// Holds the program, and a private folder beside it, so that nothing is left behind in the home of whoever runs the tests.
+    site: TempDir,
 }
 
 impl Peer {
     pub(crate) fn start() -> Self {
-        Self::start_by(Starter::Anybody)
+        Self::start_in(site(), Starter::Anybody, Command::new)
     }
 
-    pub(crate) fn start_by(starter: Starter) -> Self {
-        Self::start_binary(testapp(), starter, tempfile::tempdir().unwrap())
+    pub(crate) fn start_under_mod_fcgid() -> Self {
+        Self::start_in(site(), Starter::ModFcgid, Command::new)
     }
 
-    /// Starts a copy of the test application in a folder of its own, with a file `generation` beside it.
-    pub(crate) fn start_copy(generation: &str) -> Self {
+    /// Starts the program with a file `generation` beside it.
+    pub(crate) fn start_with_generation(generation: &str) -> Self {
+        let site = site();
+        fs::write(program(&site).with_file_name("generation"), generation).unwrap();
+        Self::start_in(site, Starter::Anybody, Command::new)
+    }
+
+    /// Starts the program so that it can have only so many files open.
+    pub(crate) fn start_with_open_files(limit: u32) -> Self {
+        Self::start_in(site(), Starter::Anybody, |program| {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", &format!("ulimit -n {limit} && exec \"$0\"")]).arg(program);
+            command
+        })
+    }
+
+    fn start_in(site: TempDir, starter: Starter, command: impl Fn(PathBuf) -> Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("program");
-        fs::create_dir(&program).unwrap();
-        fs::write(program.join("generation"), generation).unwrap();
-        let binary = program.join("testapp");
-        fs::copy(testapp(), &binary).unwrap();
-        Self::start_binary(binary, Starter::Anybody, folder)
-    }
-
-    fn start_binary(binary: PathBuf, starter: Starter, folder: TempDir) -> Self {
         let name = match starter {
             Starter::Anybody => "fcgi.sock".to_owned(),
             Starter::ModFcgid => format!("{}.1", std::process::id()),
@@ -150,20 +180,20 @@ impl Peer {
         let listener = UnixListener::bind(&socket).unwrap();
         // mod_fcgid closes its copy of the listener, so that connecting fails when the process has left.
         let kept = (starter == Starter::Anybody).then(|| listener.try_clone().unwrap());
-        let process = Process::start(&binary, listener, &folder.path().join("log"));
-        Self { process, binary, socket, listener: kept, folder }
+        let process = Process::start(command(program(&site)), listener, &log(&folder));
+        Self { process, socket, listener: kept, folder, site }
     }
 
     /// Starts another process on the same listener and hands back the old one.
     pub(crate) fn start_successor(&mut self) -> Process {
         let listener = self.listener.as_ref().expect("this listener is not shared").try_clone().unwrap();
-        let next = Process::start(&self.binary, listener, &self.folder.path().join("log"));
+        let next = Process::start(Command::new(program(&self.site)), listener, &log(&self.folder));
         std::mem::replace(&mut self.process, next)
     }
 
-    /// The temporary directory in which everything lies.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    /// The folder above the one with the program.
+    pub(crate) fn site(&self) -> &Path {
+        self.site.path()
     }
 
     pub(crate) fn connect(&self) -> Conn {
@@ -200,7 +230,7 @@ impl Peer {
 
     /// What the process wrote to its fd 1 and 2.
     pub(crate) fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.folder.path().join("log")).unwrap()).into_owned()
+        String::from_utf8_lossy(&fs::read(log(&self.folder)).unwrap()).into_owned()
     }
 
     /// Waits until the counter of requests given up has reached `expected`, and no more.

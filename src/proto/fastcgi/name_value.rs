@@ -80,7 +80,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn texts(bytes: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, PairError> {
+    type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+    fn texts(bytes: &[u8]) -> Result<Pairs, PairError> {
         let cut = |range: std::ops::Range<u32>| bytes[range.start as usize..range.end as usize].to_vec();
         Ok(decode(bytes, 100)?.into_iter().map(|(name, value)| (cut(name), cut(value))).collect())
     }

@@ -171,6 +171,11 @@ impl Conn {
         self.stream.try_clone().unwrap()
     }
 
+    /// From now on bytes that the server does not take within a second are an error.
+    pub(crate) fn lose_patience_soon(&self) {
+        self.stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    }
+
     /// Says that no more bytes will come, and goes on reading.
     pub(crate) fn half_close(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::peer::Peer;
 use crate::peer::ask::Ask;
 use crate::peer::wire::{self, PARAMS};
-use crate::peer::{Peer, eventually};
 
 fn env(peer: &Peer, ask: &Ask) -> Value {
     let reply = peer.ask(ask);
@@ -82,6 +82,25 @@ fn a_head_request_gets_the_head_alone() {
 }
 
 #[test]
+fn an_interim_status_never_goes_out() {
+    let peer = Peer::start();
+    // Web servers take it for the final one.
+    for code in [100, 101, 103, 199] {
+        peer.get(&format!("/status/{code}")).assert_whole(500);
+    }
+}
+
+#[test]
+fn a_refusal_has_no_body_either_where_none_may_be() {
+    let peer = Peer::start();
+    let ask = Ask::get("/hello").set("HTTP_HOST", "no host");
+    peer.ask(&ask).assert_whole(400);
+    let reply = peer.ask(&ask.set("REQUEST_METHOD", "HEAD"));
+    reply.assert_whole(400);
+    assert_eq!(reply.text(), "");
+}
+
+#[test]
 fn a_length_is_declared_when_it_is_known() {
     let peer = Peer::start();
     assert_eq!(peer.get("/hello").header("content-length").as_deref(), Some("13"));
@@ -93,7 +112,7 @@ fn a_length_is_declared_when_it_is_known() {
 
 #[test]
 fn env_tells_what_the_app_sees() {
-    let peer = Peer::start_copy("17\n");
+    let peer = Peer::start_with_generation("17\n");
     let ask = Ask::get("/env?a=%20b&c").set("HTTP_X_TEST", "a\\b").set("HTTP_X_BYTES", "grün");
     let env = env(&peer, &ask);
     let expected = json!({
@@ -137,10 +156,10 @@ fn env_shows_bytes_that_are_no_text() {
 
 #[test]
 fn the_process_and_its_requests_are_counted() {
-    let peer = Peer::start_copy("before");
+    let peer = Peer::start_with_generation("before");
     let pid = peer.process.pid();
     assert_eq!(peer.text("/pid"), format!("{pid} 1 before\n"));
-    fs::write(peer.folder().join("program/generation"), "after").unwrap();
+    fs::write(peer.site().join("program/generation"), "after").unwrap();
     peer.get("/no/such/route");
     peer.text("/hello");
     assert_eq!(peer.text("/pid"), format!("{pid} 4 before\n"));
@@ -190,12 +209,12 @@ fn events_come_in_their_own_format() {
 
 #[test]
 fn background_work_outlives_its_request_and_the_signal_to_stop() {
-    let mut peer = Peer::start_copy("0");
+    let mut peer = Peer::start();
     assert_eq!(peer.text("/background?ms=1000"), "ok\n");
     peer.process.signal("TERM");
     let status = peer.process.exit();
     assert_eq!(status.code(), Some(0), "{status}, log: {}", peer.log());
-    eventually("nothing was written", || lines_of_background_logs(peer.folder()) == 1);
+    assert_eq!(lines_of_background_logs(peer.site()), 1);
 }
 
 /// The lines of every `background.log` below a folder.

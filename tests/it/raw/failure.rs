@@ -1,8 +1,8 @@
 //! A handler that fails is seen to fail: early by a status, late by whatever the web server takes for a failure.
 
+use crate::peer::Peer;
 use crate::peer::ask::{Ask, NGINX};
 use crate::peer::conn::{COMPLETE, Reply};
-use crate::peer::{Peer, Starter};
 
 const APACHE: &str = "Apache/2.4.57 (Debian)";
 const NOBODY: &str = "no-such-server/1.0";
@@ -114,11 +114,26 @@ fn a_failed_body_is_cut_off_elsewhere() {
 
 #[test]
 fn under_mod_fcgid_a_failed_body_ends_properly() {
-    let peer = Peer::start_by(Starter::ModFcgid);
+    let peer = Peer::start_under_mod_fcgid();
     for declared in [true, false] {
         let reply = fail_late(&peer, APACHE, declared, false);
         assert_eq!(reply.end, Some(COMPLETE), "mod_fcgid kills a process that only closes");
         assert_eq!(reply.junk, b"");
+    }
+}
+
+#[test]
+fn a_late_failure_hurts_no_other_request_on_the_connection() {
+    let peer = Peer::start();
+    for software in [NGINX, APACHE, NOBODY] {
+        let mut conn = peer.connect();
+        conn.send(&Ask::get("/slow?ms=1000").set("SERVER_SOFTWARE", software).id(1).keep().all());
+        conn.send(&Ask::get(&format!("/fail-late?n={LATE}")).set("SERVER_SOFTWARE", software).id(2).keep().all());
+        let slow = conn.reply(1);
+        slow.assert_whole(200);
+        assert_eq!(slow.text(), "done\n");
+        let failed = conn.reply(2);
+        assert_eq!((failed.status(), failed.end), (200, None), "{software}");
     }
 }
 

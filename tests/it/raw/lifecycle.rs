@@ -2,7 +2,8 @@
 
 use crate::peer::Peer;
 use crate::peer::ask::Ask;
-use crate::peer::wire::{self, STDIN};
+use crate::peer::conn::Unit;
+use crate::peer::wire::{self, END_REQUEST, STDERR, STDIN, STDOUT};
 
 #[test]
 fn a_connection_is_closed_right_after_its_request() {
@@ -100,6 +101,36 @@ fn an_answer_waits_for_a_web_server_that_sends_everything_first() {
         assert!(reply.end.is_some(), "{uri}: {reply:?}");
         assert!(reply.status() >= 400, "{uri}: {reply:?}");
         conn.assert_closed();
+    }
+}
+
+#[test]
+fn an_id_is_free_again_when_its_request_has_ended() {
+    let peer = Peer::start();
+    let mut conn = peer.connect();
+    let upload = Ask::post("/noread", vec![b'x'; 1000]).keep();
+    for _ in 0..3 {
+        // The web server does not send the rest of a body for which the answer has come.
+        conn.send(&[upload.head(), wire::record(STDIN, 1, &[b'x'; 500])].concat());
+        conn.reply(1).assert_whole(413);
+        let reply = conn.ask(&Ask::post("/count", "0123456789").keep());
+        reply.assert_whole(200);
+        assert!(reply.text().starts_with("10 "), "{}", reply.text());
+    }
+}
+
+#[test]
+fn a_small_answer_is_three_records() {
+    let peer = Peer::start();
+    for uri in ["/hello", "/headers?n=60&len=1000", "/status/404", "/panic"] {
+        let mut conn = peer.connect();
+        conn.send(&Ask::get(uri).set("SERVER_SOFTWARE", "").all());
+        let mut records = Vec::new();
+        while let Unit::Record(record) = conn.unit() {
+            records.push((record.kind, record.content.is_empty()));
+        }
+        records.retain(|(kind, _)| *kind != STDERR);
+        assert_eq!(records, [(STDOUT, false), (STDOUT, true), (END_REQUEST, false)], "{uri}");
     }
 }
 

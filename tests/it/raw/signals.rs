@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::peer::ask::Ask;
-use crate::peer::{Peer, Starter, eventually};
+use crate::peer::{Peer, eventually};
 
 const SIGNALS: [&str; 3] = ["TERM", "INT", "USR1"];
 
@@ -17,9 +17,9 @@ fn assert_gone(peer: &mut Peer, why: &str) {
 
 #[test]
 fn an_idle_process_leaves_at_once() {
-    for starter in [Starter::Anybody, Starter::ModFcgid] {
+    for start in [Peer::start, Peer::start_under_mod_fcgid] {
         for signal in SIGNALS {
-            let mut peer = Peer::start_by(starter);
+            let mut peer = start();
             peer.text("/hello");
             peer.process.signal(signal);
             assert_gone(&mut peer, signal);
@@ -52,9 +52,9 @@ fn idle_connections_keep_nobody_from_leaving() {
 
 #[test]
 fn a_busy_process_finishes_first() {
-    for starter in [Starter::Anybody, Starter::ModFcgid] {
+    for start in [Peer::start, Peer::start_under_mod_fcgid] {
         for signal in SIGNALS {
-            let mut peer = Peer::start_by(starter);
+            let mut peer = start();
             let mut conn = peer.connect();
             conn.send(&Ask::get("/slow?ms=1500").all());
             peer.expect_begun(1);
@@ -112,8 +112,24 @@ fn bodies_on_their_way_arrive_whole() {
 }
 
 #[test]
+fn a_request_that_has_begun_to_arrive_is_served() {
+    for start in [Peer::start, Peer::start_under_mod_fcgid] {
+        let mut peer = start();
+        let bytes = Ask::post("/count", "0123456789").all();
+        let mut conn = peer.connect();
+        conn.send(&bytes[..100]);
+        assert!(conn.is_quiet());
+        peer.process.signal("TERM");
+        sleep(Duration::from_millis(300));
+        conn.send(&bytes[100..]);
+        conn.reply(1).assert_whole(200);
+        assert_gone(&mut peer, "TERM");
+    }
+}
+
+#[test]
 fn a_listener_of_our_own_is_shut_while_the_last_request_is_served() {
-    let mut peer = Peer::start_by(Starter::ModFcgid);
+    let mut peer = Peer::start_under_mod_fcgid();
     let mut conn = peer.connect();
     conn.send(&Ask::get("/slow?ms=3000").all());
     peer.expect_begun(1);

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -31,6 +32,8 @@ impl Running {
             .args(["--pdeathsig", "TERM", "--"])
             .arg(command.get_program())
             .args(command.get_args())
+            // Apache with the prefork MPM tells its whole process group to stop, and the tests are not to be in it.
+            .process_group(0)
             .stdin(stdin)
             .stdout(output.try_clone().unwrap())
             .stderr(output);
@@ -119,6 +122,18 @@ pub(crate) fn executable(pid: u32) -> Option<PathBuf> {
 /// As whom a process runs; nothing once it has ended.
 pub(crate) fn owner(pid: u32) -> Option<u32> {
     Some(fs::metadata(format!("/proc/{pid}")).ok()?.uid())
+}
+
+/// Whether a process has come so far that SIGTERM is a message to it. A program that is still being loaded dies of it,
+/// and nothing that the program does can change that.
+pub(crate) fn handles_sigterm(pid: u32) -> bool {
+    const SIGTERM: u32 = 15;
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> (SIGTERM - 1) & 1 == 1)
 }
 
 /// The most memory that a process has held at one time, in KiB; nothing once it has ended.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::client::fetch;
 use super::door::Door;
-use super::process::{Running, executable, running_below, signal, wait_for};
+use super::process::{Running, executable, handles_sigterm, running_below, signal, wait_for};
 use super::server::{Server, Setup};
 
 const VISITORS: usize = 4;
@@ -48,7 +48,8 @@ fn while_visitors_come<T: Send>(port: u16, meanwhile: impl FnOnce(&AtomicBool) -
 
 /// Tells one process of the server to stop, and waits until it has left. Gives how long that took.
 fn stop_one(server: &Server) -> Option<Duration> {
-    let pid = *running_below(server.site.root()).first()?;
+    let pids = running_below(server.site.root());
+    let pid = pids.into_iter().find(|pid| handles_sigterm(*pid))?;
     let start = Instant::now();
     signal(pid, "TERM");
     // Apache says it twice; the second time must not cut short what the first one began.
@@ -125,12 +126,13 @@ impl Supervisor<'_> {
         let pid = program.pid();
         // systemd-socket-activate waits for the first visitor, and only then becomes the program.
         let started = wait_for("the program to be started by a visitor", || {
-            let started = executable(pid).as_deref() == Some(self.program);
+            let started = executable(pid).as_deref() == Some(self.program) && handles_sigterm(pid);
             (started || gone.load(Relaxed)).then_some(started)
         });
         if !started {
             return None;
         }
+        // Time for some visitors to be met by the signal.
         thread::sleep(Duration::from_millis(50));
         let start = Instant::now();
         signal(pid, "TERM");

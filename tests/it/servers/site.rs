@@ -33,12 +33,13 @@ impl Site {
     fn below(parent: &Path, owner: &str) -> Self {
         let root = tempfile::Builder::new().prefix("lodger-it-").tempdir_in(parent).unwrap();
         let site = Self { root };
-        for folder in [site.root(), &site.docroot(), &site.logs(), &site.run()] {
+        for folder in [site.root(), &site.docroot(), &site.private(), &site.logs(), &site.run()] {
             fs::create_dir_all(folder).unwrap();
             fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
         }
         site.give(site.root(), owner);
         site.give(&site.docroot(), owner);
+        site.give(&site.private(), owner);
         // Sockets and lock files of the web server are made here.
         site.give(&site.run(), WEB_SERVER_USER);
         site
@@ -50,6 +51,11 @@ impl Site {
 
     pub(crate) fn docroot(&self) -> PathBuf {
         self.root().join("htdocs")
+    }
+
+    /// Beside the document root, as many hosts have it: there a program keeps what nobody is to download.
+    fn private(&self) -> PathBuf {
+        self.root().join("private")
     }
 
     pub(crate) fn logs(&self) -> PathBuf {
