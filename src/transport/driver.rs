@@ -61,6 +61,8 @@ pub(super) struct Driver<L, W> {
     pub(super) close_when_idle: bool,
     pub(super) stopping: bool,
     pub(super) received_any: bool,
+    /// Bytes of refusals since everything was last sent.
+    pub(super) refused_unread: usize,
     last_read: usize,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     broken: bool,
@@ -103,6 +105,7 @@ pub(super) async fn drive<L: Link, W: Wire + Unpin>(link: L, wire: W, gateway: G
         close_when_idle: false,
         stopping: false,
         received_any: false,
+        refused_unread: 0,
         last_read: 0,
         stop: None,
         broken: false,
@@ -224,62 +227,61 @@ impl<L: Link, W: Wire> Driver<L, W> {
     }
 
     fn poll_exchanges(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.exchanges.is_empty() {
+            return false;
+        }
         self.exchanges.register(cx);
-        let (mut at, mut moved) = (0, false);
-        while at < self.exchanges.len() {
-            let over = match self.exchanges.waker(at, cx) {
-                Some(waker) => self.poll_exchange(at, &mut Context::from_waker(&waker), &mut moved),
-                None => None,
-            };
-            match over {
-                // What comes after it moves up to its place.
-                Some(id) => drop(self.exchanges.remove(id)),
-                None => at += 1,
+        let mut moved = false;
+        for at in self.exchanges.round() {
+            if let Some(waker) = self.exchanges.waker(at, cx) {
+                moved |= self.poll_exchange(at, &mut Context::from_waker(&waker)).unwrap_or(false);
             }
+        }
+        if moved {
+            self.exchanges.take_away_ended();
         }
         moved
     }
 
-    /// Takes from one request what it has to send; its id when it is over.
-    fn poll_exchange(&mut self, at: usize, cx: &mut Context<'_>, moved: &mut bool) -> Option<RequestId> {
+    /// Takes from one request what it has to send, and tells whether it had anything.
+    fn poll_exchange(&mut self, at: usize, cx: &mut Context<'_>) -> Option<bool> {
+        let mut moved = false;
         loop {
             let slot = self.exchanges.slot(at)?;
             if slot.exchange.is_sending() && self.out.len() >= OUT_HIGH {
                 slot.poll_again();
-                return None;
+                return Some(moved);
             }
             let (id, profile) = (slot.id, slot.profile);
             let (polled, lines) = logged::<W, _>(|| slot.exchange.poll(cx));
             self.send_log(id, lines);
-            let Poll::Ready(step) = polled else { return None };
-            *moved = true;
+            let Poll::Ready(step) = polled else { return Some(moved) };
+            moved = true;
             match step {
                 Step::Data(data) => {
                     self.exchanges.slot(at)?.deadline = None;
                     self.wire.respond(id, ResponsePart::Data(data), &mut self.out);
+                    continue;
                 }
-                Step::End => {
-                    self.wire.respond(id, ResponsePart::End, &mut self.out);
-                    return Some(id);
-                }
-                Step::Broken { declared } => {
-                    self.show_broken(id, if declared { profile.abort_declared } else { profile.abort_undeclared });
-                    return Some(id);
-                }
+                Step::End => self.wire.respond(id, ResponsePart::End, &mut self.out),
+                Step::Broken { declared } => self.show_broken(id, if declared { profile.abort_declared } else { profile.abort_undeclared }),
             }
+            self.exchanges.slot(at)?.over = true;
+            return Some(moved);
         }
     }
 
     /// Makes a response that broke visible, in the way that this web server understands.
     fn show_broken(&mut self, id: RequestId, abort: Abort) {
         self.broken = true;
+        let alone = self.exchanges.iter().filter(|slot| !slot.over).count() == 1;
         match abort {
             Abort::End => self.wire.respond(id, ResponsePart::End, &mut self.out),
-            Abort::Poison if self.exchanges.len() == 1 => {
+            Abort::Poison if alone => {
                 self.wire.respond(id, ResponsePart::Poison, &mut self.out);
                 self.phase = Phase::Closing;
             }
-            Abort::Close if self.exchanges.len() == 1 => self.phase = Phase::Closing,
+            Abort::Close if alone => self.phase = Phase::Closing,
             // One bad response hurts one request: the others on this connection are finished first.
             Abort::Poison | Abort::Close => self.close_when_idle = true,
         }
@@ -309,6 +311,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 Poll::Ready(Ok(sent)) if sent > 0 => {
                     self.out.advance(sent);
                     self.timers.wrote();
+                    self.refused_unread = if self.out.is_empty() { 0 } else { self.refused_unread };
                     moved = true;
                 }
                 Poll::Ready(_) => return self.departed(),

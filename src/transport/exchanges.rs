@@ -28,6 +28,8 @@ pub(super) struct Slot {
     /// Given back with the slot.
     pub(super) _permit: Permit,
     pub(super) own_waker: Option<Arc<SlotWaker>>,
+    /// Whether its response has ended, so that it only waits to be taken away.
+    pub(super) over: bool,
 }
 
 impl Slot {
@@ -74,11 +76,13 @@ impl Wake for SlotWaker {
 pub(super) struct Exchanges {
     slots: Vec<Slot>,
     connection: Arc<AtomicWaker>,
+    /// Who comes first in the next round. It changes every time, so that one large response cannot keep the others from their turn.
+    first: usize,
 }
 
 impl Exchanges {
     pub(super) fn new() -> Self {
-        Self { slots: Vec::new(), connection: Arc::new(AtomicWaker::new()) }
+        Self { slots: Vec::new(), connection: Arc::new(AtomicWaker::new()), first: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -109,6 +113,19 @@ impl Exchanges {
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Slot> {
         self.slots.drain(..)
+    }
+
+    /// The places of all slots, in the order of the next round.
+    pub(super) fn round(&mut self) -> impl Iterator<Item = usize> + use<> {
+        let len = self.slots.len();
+        self.first = (self.first + 1) % len.max(1);
+        let first = self.first;
+        (first..len).chain(0..first)
+    }
+
+    /// Takes away the slots whose responses have ended.
+    pub(super) fn take_away_ended(&mut self) {
+        self.slots.retain(|slot| !slot.over);
     }
 
     pub(super) fn slot(&mut self, at: usize) -> Option<&mut Slot> {

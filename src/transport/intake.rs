@@ -23,10 +23,13 @@ use http::{Request, StatusCode};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Refusals that may wait to be read by the peer, in bytes.
+const REFUSED_BACKLOG: usize = 256 * 1024;
+
 impl<L: Link, W: Wire> Driver<L, W> {
     /// Takes every event that the input holds.
     pub(super) fn take_events(&mut self) {
-        loop {
+        while self.phase != Phase::Done {
             match self.wire.next_event(&mut self.input, &mut self.out) {
                 Ok(Some(event)) => self.take_event(event),
                 Ok(None) => return,
@@ -41,7 +44,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
         match event {
             Event::Request { id, keep_conn, params } => self.begin(id, keep_conn, params),
-            Event::Refused { id, refusal } => self.refuse(id, refused(refusal)),
+            Event::Refused { id, refusal } => self.refuse(id, refused(refusal), false),
             Event::Body { id, chunk } => self.take_body(id, chunk),
             Event::BodyEnd { id } => self.end_body(id, inbox::Inbox::finish),
             Event::BodyCut { id } => self.end_body(id, inbox::Inbox::cut),
@@ -56,6 +59,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
 
     fn begin(&mut self, id: RequestId, keep_conn: bool, params: Params) {
         let vars = CgiVars::from_spans(params.bytes, params.pairs);
+        let head_request = vars.get("REQUEST_METHOD") == Some(b"HEAD");
         let profile = choose_profile(self.gateway, self.shared.ownership, &vars, keep_conn);
         let context = Context {
             program: self.shared.program.as_deref(),
@@ -64,17 +68,17 @@ impl<L: Link, W: Wire> Driver<L, W> {
         };
         let (parts, meta) = match parts_from_vars(&vars, &context) {
             Ok(mapped) => mapped,
-            Err(error) => return self.refuse(id, not_a_request(&error)),
+            Err(error) => return self.refuse(id, not_a_request(&error), head_request),
         };
         let limits = &self.shared.limits;
         let too_large = limits.body_bytes.zip(meta.content_length).is_some_and(|(limit, length)| length > limit);
         if too_large {
             let sentence = "the declared length of the request body is over the limit";
-            return self.refuse(id, Failure { status: StatusCode::PAYLOAD_TOO_LARGE, code: code::BODY_TOO_LARGE, sentence });
+            return self.refuse(id, Failure { status: StatusCode::PAYLOAD_TOO_LARGE, code: code::BODY_TOO_LARGE, sentence }, head_request);
         }
         let permit = Permit::take(&self.shared).filter(|_| !self.close_when_idle);
         let Some(permit) = permit else {
-            return self.refuse(id, refused(Refusal::TooManyRequests));
+            return self.refuse(id, refused(Refusal::TooManyRequests), head_request);
         };
         let expected = if meta.no_body { Some(0) } else { meta.content_length };
         let (inbox, incoming) = inbox::channel(limits.body_window, expected);
@@ -92,14 +96,19 @@ impl<L: Link, W: Wire> Driver<L, W> {
             timeout,
             _permit: permit,
             own_waker: None,
+            over: false,
         });
     }
 
     /// Answers in the place of a handler that is never called.
-    fn refuse(&mut self, id: RequestId, failure: Failure) {
+    fn refuse(&mut self, id: RequestId, failure: Failure, head_request: bool) {
+        if self.refused_unread > REFUSED_BACKLOG {
+            return self.protocol_failed(code::VIOLATION, "more requests were refused than their answers were read");
+        }
         let ((), lines) = logged::<W, _>(|| tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence));
         self.send_log(id, lines);
-        let page = response::error_page(failure.status, failure.code.as_str(), false);
+        let page = response::error_page(failure.status, failure.code.as_str(), head_request);
+        self.refused_unread += page.len();
         self.wire.respond(id, ResponsePart::Data(page), &mut self.out);
         self.wire.respond(id, ResponsePart::End, &mut self.out);
     }

@@ -81,16 +81,16 @@ fn uses(code: &str) -> Vec<String> {
 /// Who may use whom; the table of docs/architecture.md.
 const MAY_USE: &[(&str, &[&str], &[&str])] = &[
     ("proto", &["proto", "limits", "profile"], &["tokio::", "http::", "tracing", "std::net", "std::os"]),
-    ("cgi", &["cgi", "limits", "profile"], &["tokio", "proto"]),
-    ("gateway", &["gateway", "cgi", "error", "sys", "profile"], &["proto", "tokio"]),
-    ("diagnostic", &["diagnostic", "limits"], &["tokio", "handler", "cli"]),
+    ("cgi", &["cgi", "limits", "profile"], &["tokio::", "proto::"]),
+    ("gateway", &["gateway", "cgi", "error", "sys", "profile"], &["proto::", "tokio::"]),
+    ("diagnostic", &["diagnostic", "limits"], &["tokio::", "handler::", "cli::"]),
     (
         "transport",
         &["transport", "app", "body", "cgi", "diagnostic", "error", "ext", "gateway", "life", "limits", "profile", "proto", "sys", "telemetry"],
         &[],
     ),
-    ("life", &["life", "gateway", "diagnostic", "sys", "Limits"], &["transport"]),
-    ("telemetry", &["telemetry", "run", "serve"], &["proto", "transport", "cgi"]),
+    ("life", &["life", "gateway", "diagnostic", "sys", "Limits"], &["transport::"]),
+    ("telemetry", &["telemetry", "run", "serve"], &["proto::", "transport::", "cgi::"]),
 ];
 
 #[test]

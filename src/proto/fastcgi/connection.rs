@@ -287,10 +287,13 @@ impl Connection {
         out.put_slice(&record_head(RecordType::END_REQUEST, id, 8));
         // appStatus is always 0: OpenLiteSpeed turns anything else into a 500, all others ignore it.
         out.put_slice(&[0, 0, 0, 0, status, 0, 0, 0]);
-        if stream.input_ended {
+        let (input_ended, keep_conn) = (stream.input_ended, stream.keep_conn);
+        stream.phase = Phase::Discarding;
+        // What comes for an id that is not known is thrown away too; to know it only helps to end the connection in time. A peer that never ends
+        // its bodies does not make us remember them all.
+        let discarding = self.streams.values().filter(|stream| matches!(stream.phase, Phase::Discarding)).count();
+        if input_ended || keep_conn && discarding > self.limits.connection_requests {
             self.streams.remove(&id);
-        } else {
-            stream.phase = Phase::Discarding;
         }
     }
 

@@ -63,7 +63,7 @@ fn an_abort_hurts_no_other_request_on_the_connection() {
     let peer = Peer::start();
     let mut conn = peer.connect();
     for id in 1..=10 {
-        conn.send(&Ask::get("/slow?ms=1500").id(id).keep().all());
+        conn.send(&Ask::get("/slow?ms=3000").id(id).keep().all());
     }
     // A handler that has not begun when the abort comes is not dropped, it is never made.
     assert!(conn.is_quiet());

@@ -25,13 +25,17 @@ fn flood(peer: &Peer, before: &[u8], bytes: &[u8], times: usize) {
     });
 }
 
+/// Two requests that take their time.
+fn busy() -> Vec<u8> {
+    (1..=2).flat_map(|id| Ask::get("/slow?ms=600000").id(id).keep().all()).collect()
+}
+
 #[test]
 fn answers_to_management_records_that_nobody_reads_take_little_memory() {
     let peer = Peer::start();
     let unknown = wire::record(42, 0, &[]).repeat(100);
     let question = wire::record(9, 0, &wire::pair(b"FCGI_MAX_CONNS", b"")).repeat(100);
-    let busy: Vec<u8> = (1..=2).flat_map(|id| Ask::get("/slow?ms=600000").id(id).keep().all()).collect();
-    for before in [Vec::new(), busy] {
+    for before in [Vec::new(), busy()] {
         for bytes in [&unknown, &question] {
             let watch = peer.watch();
             flood(&peer, &before, bytes, 10_000);
@@ -44,12 +48,11 @@ fn answers_to_management_records_that_nobody_reads_take_little_memory() {
 fn refusals_that_nobody_reads_take_little_memory() {
     let peer = Peer::start();
     let refused = Ask::get("/hello").id(7).role(9).keep().all().repeat(10);
-    let busy: Vec<u8> = (1..=2).flat_map(|id| Ask::get("/slow?ms=600000").id(id).keep().all()).collect();
-    for before in [Vec::new(), busy] {
+    for (what, before) in [("alone", Vec::new()), ("beside requests in work", busy())] {
         let watch = peer.watch();
         flood(&peer, &before, &refused, 10_000);
         // Their lines go to the web server, which does not read.
-        watch.unharmed(0..=1, "a hundred thousand refusals");
+        watch.unharmed(0..=1, &format!("a hundred thousand refusals, {what}"));
     }
 }
 

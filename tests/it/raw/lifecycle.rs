@@ -53,7 +53,7 @@ fn requests_may_be_sent_before_the_answers_are_read() {
 fn a_second_request_is_served_on_a_connection_that_closes_after_the_first() {
     let peer = Peer::start();
     let mut conn = peer.connect();
-    conn.send(&Ask::get("/slow?ms=1000").id(1).all());
+    conn.send(&Ask::get("/slow?ms=2000").id(1).all());
     conn.send(&Ask::post("/count", "0123456789").id(2).all());
     let second = conn.reply(2);
     second.assert_whole(200);

@@ -71,7 +71,7 @@ fn a_busy_process_finishes_first() {
 fn a_second_sigterm_does_not_cut_the_drain() {
     let mut peer = Peer::start();
     let mut conn = peer.connect();
-    conn.send(&Ask::get("/slow?ms=2000").all());
+    conn.send(&Ask::get("/slow?ms=4000").all());
     peer.expect_begun(1);
     for _ in 0..3 {
         peer.process.signal("TERM");
@@ -145,10 +145,10 @@ fn a_listener_of_our_own_is_shut_while_the_last_request_is_served() {
 fn a_shared_listener_stays_open_for_the_next_process() {
     let mut peer = Peer::start();
     let mut conn = peer.connect();
-    conn.send(&Ask::get("/slow?ms=2000").all());
+    conn.send(&Ask::get("/slow?ms=4000").all());
     peer.expect_begun(1);
     peer.process.signal("TERM");
-    sleep(Duration::from_millis(300));
+    sleep(Duration::from_secs(1));
     // Nobody takes this one before the successor is there.
     let mut next = peer.connect();
     next.send(&Ask::get("/hello").all());

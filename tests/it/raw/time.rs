@@ -1,11 +1,28 @@
-//! What has to wait for real time. The tests wait side by side, so that all of them together take no longer than the longest.
+//! What has to wait for real time.
 
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use crate::peer::Peer;
 use crate::peer::ask::Ask;
 use crate::peer::wire::{self, MAX_CONTENT, STDIN, STDOUT};
+
+/// All of them at once, so that together they take no longer than the longest.
+#[test]
+fn times_are_kept() {
+    let cases = [
+        ("variables", variables_that_do_not_come_are_given_up as fn()),
+        ("trickle", variables_that_trickle_in_are_given_up_as_well),
+        ("handler", a_handler_that_takes_too_long_is_given_up_with_504),
+        ("linger", a_connection_does_not_linger_for_ever),
+        ("write", an_answer_that_nobody_takes_is_given_up),
+    ];
+    thread::scope(|scope| {
+        for (name, case) in cases {
+            thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, case).unwrap();
+        }
+    });
+}
 
 /// Waits until a time after the start.
 fn sleep_until(start: Instant, seconds: u64) {
@@ -13,8 +30,7 @@ fn sleep_until(start: Instant, seconds: u64) {
 }
 
 /// Variables are complete within ten seconds of the first byte, and the first byte comes within ten seconds too.
-#[test]
-fn a_request_whose_variables_do_not_come_is_given_up() {
+fn variables_that_do_not_come_are_given_up() {
     let peer = Peer::start();
     let head = Ask::get("/hello").keep().head();
     let watch = peer.watch();
@@ -39,7 +55,6 @@ fn a_request_whose_variables_do_not_come_is_given_up() {
     watch.unharmed(0..=4, "requests that never came");
 }
 
-#[test]
 fn variables_that_trickle_in_are_given_up_as_well() {
     let peer = Peer::start();
     let head = Ask::get("/hello").head();
@@ -55,7 +70,6 @@ fn variables_that_trickle_in_are_given_up_as_well() {
 }
 
 /// A handler has thirty seconds, which begin anew with each piece of the body.
-#[test]
 fn a_handler_that_takes_too_long_is_given_up_with_504() {
     let peer = Peer::start();
     let start = Instant::now();
@@ -90,7 +104,6 @@ fn a_handler_that_takes_too_long_is_given_up_with_504() {
 }
 
 /// The rest of a body is taken for thirty seconds after the answer.
-#[test]
 fn a_connection_does_not_linger_for_ever() {
     let peer = Peer::start();
     let watch = peer.watch();
@@ -111,7 +124,6 @@ fn a_connection_does_not_linger_for_ever() {
 }
 
 /// Who takes nothing for sixty seconds gets nothing more; who takes a little now and then goes on.
-#[test]
 fn an_answer_that_nobody_takes_is_given_up() {
     let peer = Peer::start();
     let size = 300_000_000;
@@ -120,7 +132,7 @@ fn an_answer_that_nobody_takes_is_given_up() {
     stalled.send(&ask);
     hesitant.send(&ask);
     let start = Instant::now();
-    for minute_quarter in 1..=6 {
+    for minute_quarter in 1..=5 {
         sleep_until(start, minute_quarter * 15);
         // Enough to make room in the socket.
         for _ in 0..100 {

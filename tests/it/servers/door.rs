@@ -116,6 +116,10 @@ impl Door {
         }
     }
 
+    pub(crate) fn is_nginx(self) -> bool {
+        matches!(self, Self::Nginx | Self::NginxKeepConn)
+    }
+
     /// Whether the program runs before the web server does, and listens on a socket that it made itself.
     pub(crate) fn needs_socket(self) -> bool {
         matches!(self, Self::ProxyFcgi | Self::Nginx | Self::NginxKeepConn)

@@ -7,6 +7,9 @@ use super::door::Door;
 use super::process;
 use super::site::{Site, WEB_SERVER_USER};
 
+/// The variables that nginx sends, as Debian ships them.
+pub(crate) const PARAMS: &str = "/etc/nginx/fastcgi_params";
+
 /// nginx in the foreground. `lines` are added to the location that passes everything on.
 pub(crate) fn command(site: &Site, port: u16, door: Door, lines: &str) -> Command {
     let file = site.root().join("nginx.conf");
@@ -46,7 +49,7 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     location / {{
-      include /etc/nginx/fastcgi_params;
+      include {PARAMS};
       fastcgi_pass app;
       {keep_conn}
       {lines}
