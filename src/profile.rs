@@ -33,6 +33,8 @@ pub struct Profile {
     pub(crate) commit_bytes: usize,
     /// The longest that a handler may take before this server gives up.
     pub(crate) request_timeout_max: Option<Duration>,
+    /// Whether this server stops sending the request body once it has seen the head of a response.
+    pub(crate) head_ends_upload: bool,
     /// Whether this server joins repeated `Cookie` headers with a comma.
     pub(crate) joins_cookies_with_comma: bool,
     /// Whether a path may be split so that `PATH_INFO` is everything and `SCRIPT_NAME` is a made-up first segment.
@@ -56,6 +58,7 @@ impl Profile {
             header_count: 100,
             commit_bytes: 32 * 1024,
             request_timeout_max: None,
+            head_ends_upload: false,
             joins_cookies_with_comma: false,
             invents_script_name: false,
         }
@@ -85,8 +88,10 @@ pub(crate) static MOD_PROXY_FCGI: Profile = Profile::apache("mod_proxy_fcgi");
 /// Apache with mod_cgid or mod_cgi: nothing makes a late failure visible there.
 pub(crate) static MOD_CGID: Profile = Profile::apache("mod_cgid");
 
-/// nginx that closes after each request: it waits for a declared length until END, and takes a close for the end of a body.
+/// nginx that closes after each request: it waits for a declared length until END, and takes a close for the end of a body. Once it has passed the head of
+/// a response on it sends no more of the request body, and then waits for a response that waits for that body.
 pub(crate) static NGINX: Profile = Profile {
+    head_ends_upload: true,
     abort_declared: Abort::End,
     abort_undeclared: Abort::Poison,
     // The whole block must fit in fastcgi_buffer_size, 4 KiB by default, together with the head of its record.
@@ -98,6 +103,7 @@ pub(crate) static NGINX: Profile = Profile {
 
 /// nginx with `fastcgi_keep_conn on`: END would leave it waiting for the rest, a close is noticed.
 pub(crate) static NGINX_KEEP_CONN: Profile = Profile {
+    head_ends_upload: true,
     abort_declared: Abort::Close,
     abort_undeclared: Abort::Close,
     header_block: 4000,

@@ -195,6 +195,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
             return true;
         }
         let Some(slot) = self.exchanges.iter().next() else { return true };
+        if slot.exchange.waits_for_upload() {
+            return true;
+        }
         if !slot.inbox.is_full(waker) {
             self.timers.pause_over();
             return true;

@@ -46,6 +46,8 @@ pub(super) struct Exchange {
     stage: Stage,
     head_request: bool,
     profile: &'static Profile,
+    /// Whether the request body is still on its way behind a web server that would stop sending it when it saw the head.
+    upload_first: bool,
     /// Chunks on their way, in order, before anything else the stage has to say.
     ready: VecDeque<Bytes>,
     /// Method and path, for the log.
@@ -73,7 +75,8 @@ impl Exchange {
     pub(super) fn new(app: BoxApp, request: Request<Body>, profile: &'static Profile) -> Self {
         let head_request = request.method() == http::Method::HEAD;
         let name = format!("{} {}", request.method(), request.uri().path());
-        Self { stage: Stage::Handling(Box::new(app.oneshot(request))), head_request, profile, ready: VecDeque::new(), name }
+        let upload_first = profile.head_ends_upload;
+        Self { stage: Stage::Handling(Box::new(app.oneshot(request))), head_request, profile, upload_first, ready: VecDeque::new(), name }
     }
 
     /// Whether the response head has not gone out, so that any other answer is still possible.
@@ -84,6 +87,16 @@ impl Exchange {
     /// Whether only the response is left to send, so that an exchange may wait while nobody takes its bytes.
     pub(super) fn is_sending(&self) -> bool {
         !matches!(self.stage, Stage::Handling(_))
+    }
+
+    /// The request body has ended.
+    pub(super) fn upload_ended(&mut self) {
+        self.upload_first = false;
+    }
+
+    /// Whether nothing goes on before the request body has ended, so that it has to be read whoever takes it.
+    pub(super) fn waits_for_upload(&self) -> bool {
+        self.upload_first && matches!(self.stage, Stage::Holding { .. })
     }
 
     /// Goes on until there is something to send.
@@ -104,7 +117,11 @@ impl Exchange {
                         Err(payload) => self.failed(code::APP_PANICKED, &format!("the handler panicked: {}", panic_text(&*payload))),
                     }
                 }
-                Stage::Holding { .. } => self.hold(cx),
+                Stage::Holding { .. } => {
+                    if !self.hold(cx) {
+                        return Poll::Pending;
+                    }
+                }
                 Stage::Streaming { .. } => match self.stream(cx) {
                     Some(step) => return Poll::Ready(step),
                     None if matches!(self.stage, Stage::Streaming { .. }) => return Poll::Pending,
@@ -176,24 +193,32 @@ impl Exchange {
     }
 
     /// The head goes out when the body has ended, when enough is held, or when the body is pending: until then a failure becomes a clean error.
-    fn hold(&mut self, cx: &mut Context<'_>) {
+    /// Behind a web server whose upload the head would end, a response that is not complete waits for that. False when there is nothing to do but wait.
+    fn hold(&mut self, cx: &mut Context<'_>) -> bool {
         let commit_at = self.profile.commit_bytes;
-        let Stage::Holding { body, held, held_len, .. } = &mut self.stage else { return };
+        let Stage::Holding { body, held, held_len, .. } = &mut self.stage else { return false };
         let ended = loop {
+            if *held_len >= commit_at {
+                break false;
+            }
             match look(body, cx) {
                 Look::Chunk(chunk) => {
                     *held_len += chunk.len();
                     held.push(chunk);
-                    if *held_len >= commit_at {
-                        break false;
-                    }
                 }
                 Look::End => break true,
                 Look::Pending => break false,
-                Look::Failed(code, sentence) => return self.failed(code, &sentence),
+                Look::Failed(code, sentence) => {
+                    self.failed(code, &sentence);
+                    return true;
+                }
             }
         };
+        if !ended && self.upload_first {
+            return false;
+        }
         self.commit(ended);
+        true
     }
 
     fn commit(&mut self, ended: bool) {

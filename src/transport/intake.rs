@@ -126,6 +126,8 @@ impl<L: Link, W: Wire> Driver<L, W> {
 
     fn end_body(&mut self, id: RequestId, end: impl FnOnce(&inbox::Inbox) -> Result<(), BodyError>) {
         let Some(slot) = self.exchanges.get_mut(id) else { return };
+        slot.exchange.upload_ended();
+        slot.poll_again();
         if end(&slot.inbox).is_err() && slot.exchange.is_undecided() {
             let sentence = "the request body is shorter than its declared length";
             self.fail(id, Failure { status: StatusCode::BAD_REQUEST, code: code::BODY_CUT, sentence });
