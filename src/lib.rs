@@ -27,25 +27,31 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("lodger runs on Linux only: it relies on how its web servers hand over sockets there");
 
+/// The programs of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+// In reading order: along the way of a request first.
+mod gateway;
+mod proto;
+mod cgi;
+mod transport;
 mod app;
 mod body;
-mod cgi;
-#[cfg(feature = "cli")]
-mod cli;
-mod diagnostic;
-mod error;
 mod ext;
-mod gateway;
-mod life;
 mod limits;
 mod profile;
-mod proto;
+mod error;
+mod diagnostic;
+mod telemetry;
+mod life;
 mod run;
 mod serve;
+#[cfg(feature = "cli")]
+mod cli;
 mod sys;
-mod telemetry;
 pub mod testing;
-mod transport;
 
 #[doc(hidden)]
 pub use app::shape;

@@ -69,14 +69,19 @@ enum BodyLength {
 fn unescape(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let [first, after @ ..] = rest {
-        (bytes, rest) = match (first, after) {
-            (b'\\', [b'\\', after @ ..]) => ([bytes, vec![b'\\']].concat(), after),
-            (b'\\', [b'x', high, low, after @ ..]) => {
-                let hex = String::from_utf8(vec![*high, *low]).unwrap();
-                ([bytes, vec![u8::from_str_radix(&hex, 16).unwrap()]].concat(), after)
+        rest = after;
+        match (first, after) {
+            (b'\\', [b'\\', after @ ..]) => {
+                bytes.push(b'\\');
+                rest = after;
             }
-            (other, after) => ([bytes, vec![*other]].concat(), after),
-        };
+            (b'\\', [b'x', high, low, after @ ..]) => {
+                let hex = [*high, *low];
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap());
+                rest = after;
+            }
+            (other, _) => bytes.push(*other),
+        }
     }
     bytes
 }

@@ -4,5 +4,6 @@ mod api;
 mod cli;
 mod peer;
 mod raw;
+mod readme;
 mod servers;
 mod tidy;

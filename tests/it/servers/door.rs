@@ -42,6 +42,10 @@ pub(crate) struct Abilities {
     pub(crate) answer_to_long_line: u16,
     /// Whether two headers of one name reach the program as two.
     pub(crate) keeps_repeated: bool,
+    /// Whether a login reaches the program, with what the sample says where there is one.
+    pub(crate) passes_authorization: bool,
+    /// Whether the program sees a path with an escaped slash in it; Apache has no page of that name.
+    pub(crate) passes_escaped_slash: bool,
     /// Whether the program is told when the visitor has gone.
     pub(crate) tells_departure: bool,
 }
@@ -58,6 +62,8 @@ const CGI: Abilities = Abilities {
     takes_fat_head: true,
     answer_to_long_line: 500,
     keeps_repeated: false,
+    passes_authorization: true,
+    passes_escaped_slash: false,
     tells_departure: false,
 };
 
@@ -72,6 +78,8 @@ const FCGID: Abilities = Abilities {
     takes_fat_head: true,
     answer_to_long_line: 500,
     keeps_repeated: false,
+    passes_authorization: true,
+    passes_escaped_slash: false,
     tells_departure: false,
 };
 
@@ -86,6 +94,8 @@ const PROXY_FCGI: Abilities = Abilities {
     takes_fat_head: true,
     answer_to_long_line: 500,
     keeps_repeated: false,
+    passes_authorization: false,
+    passes_escaped_slash: false,
     tells_departure: false,
 };
 
@@ -100,6 +110,8 @@ const NGINX: Abilities = Abilities {
     takes_fat_head: false,
     answer_to_long_line: 502,
     keeps_repeated: true,
+    passes_authorization: true,
+    passes_escaped_slash: true,
     tells_departure: true,
 };
 

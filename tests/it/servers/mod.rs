@@ -28,4 +28,5 @@ mod samples;
 mod server;
 mod side_door;
 mod site;
+mod slow_handlers;
 mod ways_in;

@@ -88,6 +88,22 @@ fn a_thousand_requests_through_mod_fcgid() {
     println!("{} processes were stopped, {} exits were logged", stops.len(), exits.len());
 }
 
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn a_request_under_way_survives_a_reload_of_apache() {
+    // What every host does once a day, when it rotates its logs.
+    let server = Server::start(Door::Fcgid);
+    let before = server.get("/pid").text();
+    thread::scope(|scope| {
+        let under_way = scope.spawn(|| server.get("/slow?ms=3000"));
+        thread::sleep(Duration::from_millis(500));
+        signal(server.web_pid(), "USR1");
+        under_way.join().unwrap().expect(200, "done\n");
+    });
+    let after = server.get("/pid").text();
+    assert_ne!(before.split(' ').next(), after.split(' ').next(), "a reload starts new processes");
+}
+
 fn is_exit(line: &str) -> bool {
     line.contains("mod_fcgid: process ") && line.contains(" exit(")
 }

@@ -18,7 +18,9 @@ const CASES: &[Case] = &[
     ("/hello, HEAD", head),
     ("/env", env),
     ("/env, headers", env_headers),
-    ("/env, a path of escapes", escaped_path),
+    ("/env, a login", login),
+    ("a path of escapes", escaped_path),
+    ("an escaped slash", escaped_slash),
     ("/echo", echo),
     ("/count", count),
     ("/count, chunked", count_chunked),
@@ -108,6 +110,7 @@ fn env_headers(server: &Server) {
         .header("Cookie: a=1")
         .header("Cookie: b=2")
         .header("Proxy: evil.example:3128")
+        .header("X_Under: 1")
         .send();
     let env = answer.json();
     assert_eq!(values(&env, "x-plain"), ["one"]);
@@ -117,6 +120,8 @@ fn env_headers(server: &Server) {
     assert_eq!(values(&env, "cookie"), ["a=1; b=2"]);
     assert_eq!(values(&env, "proxy"), [""; 0], "httpoxy");
     assert_eq!(values(&env, "connection"), [""; 0]);
+    // Apache and nginx drop what could be taken for another header; X-Under would look the same in a variable.
+    assert_eq!(values(&env, "x-under"), [""; 0]);
 }
 
 /// The values of a header in what `/env` answered.
@@ -125,9 +130,22 @@ pub(crate) fn values<'a>(env: &'a serde_json::Value, name: &str) -> Vec<&'a str>
     pairs.iter().filter(|pair| pair[0] == name).map(|pair| pair[1].as_str().unwrap()).collect()
 }
 
+fn login(server: &Server) {
+    let env = server.ask("/env").header("Authorization: Basic bWU6c2VjcmV0").send().json();
+    let expected: &[&str] = if server.door.abilities().passes_authorization { &["Basic bWU6c2VjcmV0"] } else { &[] };
+    assert_eq!(values(&env, "authorization"), expected);
+}
+
 fn escaped_path(server: &Server) {
     // The app decodes, nobody before it: `%32%30%31` is 201.
     server.get("/status/%32%30%31").expect(201, "201\n");
+}
+
+fn escaped_slash(server: &Server) {
+    let answer = server.get("/status/2%2F0");
+    // The app says that this is no number; Apache says that there is no such page.
+    let expected = if server.door.abilities().passes_escaped_slash { 400 } else { 404 };
+    assert_eq!((answer.exit, answer.status), (0, expected), "{}", answer.text());
 }
 
 fn echo(server: &Server) {

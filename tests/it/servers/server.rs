@@ -119,6 +119,11 @@ impl Server {
         process::running_below(self.site.root())
     }
 
+    /// The first process of the web server, the one that is told to reload.
+    pub(crate) fn web_pid(&self) -> u32 {
+        self.web.pid()
+    }
+
     /// Stops everything and gives the web space back, for what can only be read afterwards.
     pub(crate) fn stop(mut self) -> Site {
         self.web.stop();
