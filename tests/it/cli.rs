@@ -1,14 +1,7 @@
 //! The command line of a program built with `run`, seen from a terminal.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Output, Stdio},
-};
-
-/// cargo builds the examples beside the folder that this test runs from.
-fn testapp() -> PathBuf {
-    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples/testapp")
-}
+use crate::peer::testapp;
+use std::process::{Command, Output, Stdio};
 
 fn run(args: &[&str]) -> Output {
     Command::new(testapp()).env_clear().args(args).stdin(Stdio::null()).output().unwrap()
