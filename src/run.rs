@@ -11,19 +11,18 @@ use crate::{
     serve::{runtime_error, serve_cgi, serve_listener, socket_error},
     sys,
     telemetry::log,
-    transport::door::Door,
+    transport::{door::Door, stdio},
 };
-use futures_util::FutureExt as _;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use std::{
     ffi::OsString,
     future::pending,
     marker::PhantomData,
-    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -39,6 +38,8 @@ const START_AGAIN: Duration = Duration::from_secs(1);
 /// Takes an app (any [`tower::Service`] such as an `axum::Router`) or a closure that makes one, with or without `async`, with or without a `Result`. The
 /// closure is called inside a tokio runtime, after lodger knows who started the program. When it fails, the program answers 503 and tries again with
 /// a later request: a process that exits would cost the site its place with mod_fcgid.
+///
+/// A tracing subscriber of your own is installed before `run` is called: once it runs, warnings and errors go to the log of the web server.
 ///
 /// Needs no runtime and must not be called inside one; use [`serve`](crate::serve()) there.
 ///
@@ -128,15 +129,20 @@ impl<M, A: IntoApp<M>> Program<A, M> {
 
     fn accept(self, fd: std::os::fd::OwnedFd, ownership: Ownership) -> ExitCode {
         let limits = self.limits.clone();
-        self.block_on(|app| async move { serve_listener(fd, ownership, app, limits, pending()).await.map(|()| ExitCode::SUCCESS) })
+        self.block_on(|app| async move { serve_listener(fd, ownership, start(app), limits, pending()).await.map(|()| ExitCode::SUCCESS) })
     }
 
     fn cgi(mut self) -> ExitCode {
         sys::close_on_exec_from(3);
+        let vars = stdio::environment();
+        sys::forget_http_proxy();
         // One request needs one thread.
         self.worker_threads = 1;
         let limits = self.limits.clone();
-        self.block_on(|app| async move { serve_cgi(app, limits).await.map(|whole| if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }) })
+        self.block_on(|app| async move {
+            let whole = serve_cgi(vars, start(app), limits).await?;
+            Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        })
     }
 
     /// Listens on a Unix socket of our own.
@@ -151,7 +157,7 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         }
     }
 
-    fn block_on<F>(self, serve: impl FnOnce(BoxApp) -> F) -> ExitCode
+    fn block_on<F>(self, serve: impl FnOnce(A) -> F) -> ExitCode
     where
         F: Future<Output = Result<ExitCode, Error>>,
     {
@@ -159,7 +165,7 @@ impl<M, A: IntoApp<M>> Program<A, M> {
             Ok(runtime) => runtime,
             Err(error) => return report(&runtime_error(error.to_string()), 1),
         };
-        let result = runtime.block_on(async { serve(start(self.app).await).await });
+        let result = runtime.block_on(serve(self.app));
         // What still runs was waited for as long as the host allows.
         runtime.shutdown_background();
         result.unwrap_or_else(|error| report(&error, 1))
@@ -171,9 +177,9 @@ impl<M, A: IntoApp<M>> Program<A, M> {
     }
 
     #[cfg(not(feature = "cli"))]
-    fn command_line(self, _args: &[OsString], socket: Option<PathBuf>) -> ExitCode {
+    fn command_line(self, args: &[OsString], socket: Option<PathBuf>) -> ExitCode {
         match socket {
-            Some(path) => self.listen_at(&path, 0o660),
+            Some(path) => self.listen_at(&path, fd0::socket_mode_argument(args).unwrap_or(0o660)),
             None => report(&crate::serve::started_by_nobody(), 2),
         }
     }
@@ -216,8 +222,12 @@ async fn start<M>(app: impl IntoApp<M>) -> BoxApp {
 }
 
 async fn build<M>(app: &impl IntoApp<M>) -> Result<BoxApp, BoxError> {
-    let built = AssertUnwindSafe(async { app.build().await }).catch_unwind().await;
-    built.unwrap_or_else(|payload| Err(format!("it panicked: {}", log::panic_text(&*payload)).into()))
+    let mut building = std::pin::pin!(app.build());
+    let built = std::future::poll_fn(|cx| match log::guard(|| building.as_mut().poll(cx)) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    });
+    built.await.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()))
 }
 
 fn note_failed_start(error: &BoxError) {

@@ -2,6 +2,7 @@
 
 use crate::{
     app::{App, BoxApp},
+    cgi::CgiVars,
     diagnostic::codes as code,
     error::{Blame, Error},
     gateway::{Decision, Ownership, decide, fd0},
@@ -18,6 +19,7 @@ use std::{
     io,
     os::fd::OwnedFd,
     pin::Pin,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -32,6 +34,12 @@ const MOD_FCGID_DRAIN: Duration = Duration::from_secs(7);
 /// # Errors
 ///
 /// `LG0101` when no web server started the process, and codes of the same group when its socket cannot be used.
+///
+/// Connections that are not finished when the time to leave is over go on as tasks of your runtime until it ends.
+///
+/// # Panics
+///
+/// When it is awaited outside a tokio runtime, or in one without IO or time.
 ///
 /// ```no_run
 /// # use axum::{Router, routing::get};
@@ -90,9 +98,9 @@ impl<S: App> IntoFuture for Serve<S> {
             match decide(&fd0::facts(Vec::new)) {
                 Decision::Listen => {
                     let (fd, ownership) = fd0::take_listener().map_err(socket_error)?;
-                    serve_listener(fd, ownership, app, limits, trigger).await
+                    serve_listener(fd, ownership, std::future::ready(app), limits, trigger).await
                 }
-                Decision::Cgi => serve_cgi(app, limits).await.map(drop),
+                Decision::Cgi => serve_cgi(stdio::environment(), std::future::ready(app), limits).await.map(drop),
                 Decision::Socket(_) | Decision::CommandLine => Err(started_by_nobody()),
             }
         })
@@ -116,10 +124,12 @@ pub(crate) fn socket_error(error: io::Error) -> Error {
 }
 
 /// Accepts on a listener until told to leave, then finishes what is in work.
+///
+/// The signals are watched before the app is built: a web server may tell a program to leave that is still starting, and visitors may wait for it.
 pub(crate) async fn serve_listener(
     fd: OwnedFd,
     ownership: Ownership,
-    app: BoxApp,
+    app: impl Future<Output = BoxApp>,
     limits: Limits,
     trigger: impl Future<Output = ()>,
 ) -> Result<(), Error> {
@@ -127,11 +137,14 @@ pub(crate) async fn serve_listener(
         Ownership::ModFcgid => limits.drain_timeout.min(MOD_FCGID_DRAIN),
         Ownership::Own | Ownership::Shared => limits.drain_timeout,
     };
-    let listener = Listener::from_fd(fd).map_err(socket_error)?;
     let mut signals = Signals::watch().map_err(|error| runtime_error(error.to_string()))?;
+    let listener = Listener::from_fd(fd).map_err(socket_error)?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let Some(app) = build_unless_stopped(app, &mut signals, &stop, drain_timeout).await else {
+        return Ok(());
+    };
     let shared = Shared::new(limits, ownership, stop.clone());
-    let accepting = accept(listener, app, shared, tasks.clone());
+    let accepting = accept(listener, app, Arc::clone(&shared), tasks.clone());
     tokio::pin!(accepting);
     tokio::select! {
         () = &mut accepting => {}
@@ -141,12 +154,31 @@ pub(crate) async fn serve_listener(
         }
     }
     tasks.close();
-    finish(&tasks, drain_timeout, signals).await;
+    finish(&tasks, &shared, drain_timeout, signals).await;
     Ok(())
 }
 
+/// Builds the app. Told to leave meanwhile, it goes on for as long as the host allows, since visitors may be waiting; then there is no app.
+async fn build_unless_stopped(
+    app: impl Future<Output = BoxApp>,
+    signals: &mut Signals,
+    stop: &CancellationToken,
+    within: Duration,
+) -> Option<BoxApp> {
+    tokio::pin!(app);
+    tokio::select! {
+        app = &mut app => return Some(app),
+        () = signals.stop() => stop.cancel(),
+    }
+    let built = tokio::time::timeout(within, app).await.ok();
+    if built.is_none() {
+        tracing::warn!(target: "lodger", "{}: the app was not built when the process had to leave", code::DRAIN_DEADLINE);
+    }
+    built
+}
+
 /// Waits for connections and background tasks, no longer than the host allows.
-async fn finish(tasks: &TaskTracker, within: Duration, mut signals: Signals) {
+async fn finish(tasks: &TaskTracker, shared: &Shared, within: Duration, mut signals: Signals) {
     let background = life::background_tasks();
     background.close();
     let all = async {
@@ -157,24 +189,31 @@ async fn finish(tasks: &TaskTracker, within: Duration, mut signals: Signals) {
         () = all => {}
         () = signals.impatience() => {}
         () = tokio::time::sleep(within) => {
-            tracing::warn!(target: "lodger", "{}: {} requests and {} tasks were not finished when the process had to leave", code::DRAIN_DEADLINE, tasks.len(), background.len());
+            let requests = shared.in_work.load(Ordering::Relaxed);
+            tracing::warn!(target: "lodger", "{}: {requests} requests and {} tasks were not finished when the process had to leave", code::DRAIN_DEADLINE, background.len());
         }
     }
 }
 
 /// Answers the one request of a CGI program. `false` when its response broke half-way.
-pub(crate) async fn serve_cgi(app: BoxApp, limits: Limits) -> Result<bool, Error> {
+///
+/// A stop signal lets the request go on for as long as any process may take to leave; mod_cgid follows it with SIGKILL after three seconds.
+pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, limits: Limits) -> Result<bool, Error> {
     let drain_timeout = limits.drain_timeout;
+    let mut signals = Signals::watch().map_err(|error| runtime_error(error.to_string()))?;
     let shared = Shared::new(limits, Ownership::Shared, CancellationToken::new());
-    let whole = stdio::serve_cgi(app, shared).await.map_err(socket_error)?;
-    let background = life::background_tasks();
-    if !background.is_empty() {
-        // mod_cgid sends SIGTERM as soon as it has the whole response, so it is watched for before the response ends.
-        let signals = Signals::watch().map_err(|error| runtime_error(error.to_string()))?;
+    let whole = tokio::select! {
+        whole = stdio::serve_cgi(vars, app.await, Arc::clone(&shared)) => whole.map_err(socket_error)?,
+        () = async { signals.stop().await; tokio::time::sleep(drain_timeout).await } => {
+            tracing::warn!(target: "lodger", "{}: the request was not finished when the process had to leave", code::DRAIN_DEADLINE);
+            return Ok(true);
+        }
+    };
+    if !life::background_tasks().is_empty() {
         fd0::release_stdio().map_err(socket_error)?;
         let no_connections = TaskTracker::new();
         no_connections.close();
-        finish(&no_connections, drain_timeout, signals).await;
+        finish(&no_connections, &shared, drain_timeout, signals).await;
     }
     Ok(whole)
 }

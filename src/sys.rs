@@ -68,6 +68,41 @@ fn socket_name(fd: impl AsFd) -> io::Result<(libc::sockaddr_storage, usize)> {
     Ok((unsafe { address.assume_init() }, len as usize))
 }
 
+/// Tries to connect to a Unix socket, without waiting: `WouldBlock` means that somebody listens and has no room in the queue.
+pub(crate) fn try_connect(path: &Path) -> io::Result<()> {
+    let mut address = libc::sockaddr_un { sun_family: libc::sa_family_t::try_from(libc::AF_UNIX).map_err(io::Error::other)?, sun_path: [0; 108] };
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.len() >= address.sun_path.len() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path is too long for a socket"));
+    }
+    for (to, from) in address.sun_path.iter_mut().zip(bytes) {
+        *to = from.cast_signed();
+    }
+    let len = libc::socklen_t::try_from(size_of::<libc::sockaddr_un>()).map_err(io::Error::other)?;
+    // SAFETY: has no preconditions; the result is checked.
+    let socket = check(unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0) })?;
+    // SAFETY: the call just made this descriptor, and nobody else knows it.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    // SAFETY: the address is a live local of the size that is told, its path ends in a zero.
+    check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), len) }).map(drop)
+}
+
+/// Waits a moment for stderr to take more. False when it does not.
+pub(crate) fn wait_for_stderr() -> bool {
+    const MOMENT_MS: libc::c_int = 1000;
+    let mut poll = libc::pollfd { fd: 2, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one live pollfd, as told.
+    unsafe { libc::poll(&raw mut poll, 1, MOMENT_MS) == 1 }
+}
+
+/// Takes `HTTP_PROXY` out of the environment, where HTTP clients take it for a setting although the visitor wrote it (CVE-2016-5385, "httpoxy").
+///
+/// Must be called before there is a second thread.
+pub(crate) fn forget_http_proxy() {
+    // SAFETY: the caller sees to it that no other thread reads the environment meanwhile.
+    unsafe { std::env::remove_var("HTTP_PROXY") };
+}
+
 /// Closes the door of a listening socket: who connects from now on is refused, who waits in its queue can still be accepted.
 pub(crate) fn shut_listener(fd: impl AsFd) -> io::Result<()> {
     // SAFETY: the descriptor is open for as long as it is borrowed.

@@ -36,7 +36,11 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 ///
-/// When the body of the request fails, and when the response breaks off half-way.
+/// When the body of the request fails, when no pair of sockets can be made, and when the response breaks off half-way.
+///
+/// # Panics
+///
+/// When it is awaited outside a tokio runtime, or in one without IO or time.
 pub async fn oneshot<S, B>(app: S, request: Request<B>) -> Result<Response<Bytes>, BoxError>
 where
     S: App,

@@ -79,6 +79,11 @@ impl CgiVars {
         self.pairs.is_empty()
     }
 
+    /// How many bytes all names and values take.
+    pub(crate) fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// What [`from_spans`](Self::from_spans) takes.
     pub(crate) fn into_spans(self) -> (Bytes, Vec<PairSpan>) {
         (self.bytes, self.pairs)

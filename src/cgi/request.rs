@@ -24,6 +24,9 @@ pub(crate) enum VarError {
     ContentLength,
 }
 
+/// Room for the headers of an ordinary request; a map that is asked for too much panics.
+const USUAL_HEADERS: usize = 64;
+
 /// Facts of an exchange that are no part of an `http::Request`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Meta {
@@ -80,7 +83,7 @@ struct Known<'a> {
 /// `uri()` of the result is always in origin form with the mount stripped; scheme and host are facts of the exchange. A missing
 /// Host is no error.
 pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(Parts, Meta), VarError> {
-    let mut headers = HeaderMap::with_capacity(vars.len());
+    let mut headers = HeaderMap::with_capacity(vars.len().min(USUAL_HEADERS));
     let known = read_vars(vars, &mut headers);
     let method = known.method.and_then(|method| Method::from_bytes(method).ok()).ok_or(VarError::Method)?;
 
@@ -148,7 +151,6 @@ fn read_vars<'a>(vars: &'a CgiVars, headers: &mut HeaderMap) -> Known<'a> {
             b"REQUEST_METHOD" => known.method = Some(value),
             b"REQUEST_URI" => known.request_uri = Some(shared),
             b"CONTENT_TYPE" => known.content_type = Some(shared),
-            b"LODGER_MOUNT" | b"REDIRECT_LODGER_MOUNT" => known.mount = Some(value),
             b"SERVER_PROTOCOL" => known.protocol = value,
             b"SCRIPT_NAME" => known.script_name = value,
             b"SCRIPT_FILENAME" => known.script_filename = value,
@@ -164,7 +166,9 @@ fn read_vars<'a>(vars: &'a CgiVars, headers: &mut HeaderMap) -> Known<'a> {
                 known.chunked |= name == b"HTTP_TRANSFER_ENCODING" && is_chunked(value);
                 // Apache passes it under REDIRECT_ after each internal redirect; the plain form wins.
                 let (bare, redirected) = without_redirects(name);
-                if bare == b"HTTP_AUTHORIZATION" {
+                if bare == b"LODGER_MOUNT" {
+                    known.mount = Some(value);
+                } else if bare == b"HTTP_AUTHORIZATION" {
                     if !value.is_empty() && (known.authorization.is_none() || !redirected) {
                         known.authorization = Some(shared);
                     }
@@ -215,16 +219,16 @@ fn header_name(name: &[u8]) -> Option<HeaderName> {
     HeaderName::from_bytes(lower).ok()
 }
 
-/// A value that cannot be a header value stays reachable among the variables.
+/// A value that cannot be a header value stays reachable among the variables, and so does one for which the map has no room.
 fn append(headers: &mut HeaderMap, name: HeaderName, value: Bytes) {
     if let Ok(value) = HeaderValue::from_maybe_shared(value) {
-        headers.append(name, value);
+        let _ = headers.try_append(name, value);
     }
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: Bytes) {
     if let Ok(value) = HeaderValue::from_maybe_shared(value) {
-        headers.insert(name, value);
+        let _ = headers.try_insert(name, value);
     }
 }
 

@@ -36,7 +36,7 @@ const EXAMPLES: &str = "Examples:
 
 /// A web application for shared hosting. Behind a web server it needs no arguments.
 #[derive(Debug, Parser)]
-#[command(version = env!("CARGO_PKG_VERSION"), disable_help_subcommand = true, max_term_width = 80, args_conflicts_with_subcommands = true)]
+#[command(version, disable_help_subcommand = true, max_term_width = 80, args_conflicts_with_subcommands = true)]
 struct CommandLine {
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -116,7 +116,9 @@ pub(super) fn parse(name: &str, args: &[OsString]) -> Result<Asked, Message> {
     if args.is_empty() {
         return Ok(Asked::Nothing);
     }
-    let command = CommandLine::command().name(name.to_owned()).bin_name(name.to_owned()).after_help(EXAMPLES.replace("PROG", name));
+    let built_with = concat!("built with lodger ", env!("CARGO_PKG_VERSION"));
+    let version = if name == "lodger" { env!("CARGO_PKG_VERSION") } else { built_with };
+    let command = CommandLine::command().version(version).name(name.to_owned()).bin_name(name.to_owned()).after_help(EXAMPLES.replace("PROG", name));
     let words = std::iter::once(OsString::from(name)).chain(args.iter().cloned());
     let matches = command.try_get_matches_from(words).map_err(Message)?;
     let parsed = CommandLine::from_arg_matches(&matches).map_err(Message)?;

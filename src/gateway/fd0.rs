@@ -35,9 +35,20 @@ pub(crate) fn socket_argument(args: &[OsString]) -> Option<PathBuf> {
     if !serve && !args.first()?.as_bytes().starts_with(b"--") {
         return None;
     }
-    args.iter().enumerate().find_map(|(at, arg)| match arg.as_bytes().strip_prefix(b"--socket") {
-        Some(b"") => args.get(at + 1).map(PathBuf::from),
-        Some([b'=', path @ ..]) => Some(PathBuf::from(std::ffi::OsStr::from_bytes(path))),
+    value_of(args, "--socket").map(PathBuf::from)
+}
+
+/// The permissions in `--socket-mode MODE`, for programs without the command line.
+#[cfg(not(feature = "cli"))]
+pub(crate) fn socket_mode_argument(args: &[OsString]) -> Option<u32> {
+    u32::from_str_radix(&value_of(args, "--socket-mode")?.into_string().ok()?, 8).ok().filter(|mode| *mode <= 0o777)
+}
+
+/// What is given to `option`, as the next argument or behind an equals sign.
+fn value_of(args: &[OsString], option: &str) -> Option<OsString> {
+    args.iter().enumerate().find_map(|(at, arg)| match arg.as_bytes().strip_prefix(option.as_bytes()) {
+        Some(b"") => args.get(at + 1).cloned(),
+        Some([b'=', value @ ..]) => Some(std::ffi::OsStr::from_bytes(value).to_owned()),
         _ => None,
     })
 }

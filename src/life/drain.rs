@@ -60,8 +60,8 @@ pub(crate) fn background_tasks() -> &'static TaskTracker {
 ///
 /// Use it for what a visitor should not wait for: sending a mail, writing statistics. The wait ends with the time that is left to a process
 /// that is told to leave: 7 s under mod_fcgid, 20 s elsewhere ([`Limits::drain_timeout`](crate::Limits::drain_timeout)).
-/// In CGI, where a process answers one request, stdin, stdout and stderr are let go first, so that the visitor has the whole response at once; Apache
-/// ends such a process about three seconds later all the same.
+/// In CGI, where a process answers one request, stdin, stdout and stderr are let go first, so that the visitor has the whole response at once, and that time
+/// begins then; Apache ends such a process after about three seconds all the same.
 ///
 /// ```
 /// # async fn handler() -> &'static str {

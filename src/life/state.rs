@@ -3,7 +3,7 @@
 use crate::{diagnostic::codes as code, sys};
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -64,6 +64,10 @@ fn make(path: &Path) -> io::Result<()> {
     if !is_ours(path) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
+    // A folder that somebody made by FTP may be open to all.
+    if fs::metadata(path)?.mode() & 0o077 != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    }
     tempfile::tempfile_in(path).map(drop)
 }
 
@@ -95,6 +99,7 @@ mod tests {
         assert!(in_home.starts_with(home.join(".lodger")) && in_home.file_name().unwrap().to_str().unwrap().starts_with("www-"));
         fs::create_dir(root.path().join("lodger-www")).unwrap();
         assert_eq!(find_beside(&folder, Some(&home)).unwrap(), root.path().join("lodger-www"));
+        assert_eq!(fs::metadata(root.path().join("lodger-www")).unwrap().mode() & 0o777, 0o700, "nobody else may look into it");
         fs::create_dir(root.path().join("private")).unwrap();
         let state = find_beside(&folder, Some(&home)).unwrap();
         assert_eq!(state, root.path().join("private/lodger-www"));

@@ -117,6 +117,12 @@ pub(crate) trait Wire {
     /// A number that stands for the oldest answered request whose body is still being thrown away.
     fn oldest_discarding(&self) -> Option<u64>;
 
+    /// Gives up the oldest request whose variables are not complete; it may be answered then.
+    fn refuse_incomplete(&mut self) -> Option<RequestId>;
+
+    /// Takes the bodies that are being thrown away for ended; what still comes of them is ignored.
+    fn forget_discarded(&mut self);
+
     /// What to do with the connection, asked when no request is in work.
     fn rest(&self) -> Rest;
 }

@@ -101,6 +101,12 @@ impl Wire for Plain {
         None
     }
 
+    fn refuse_incomplete(&mut self) -> Option<RequestId> {
+        None
+    }
+
+    fn forget_discarded(&mut self) {}
+
     fn rest(&self) -> Rest {
         if self.body == BodyState::Told { Rest::Close } else { Rest::Linger }
     }

@@ -3,10 +3,12 @@
 //! Under mod_fcgid stderr is the main log of the machine, which the owner of a site cannot read; FCGI_STDERR records go to the log that a panel
 //! shows. So a line that is written while a request is being worked on is kept until the connection can send it as such a record.
 
+use crate::sys;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt::{self, Write as _},
-    io::Write as _,
+    io::{ErrorKind, Write as _},
+    panic::{AssertUnwindSafe, catch_unwind},
 };
 use tracing::{
     Event, Level, Metadata, Subscriber,
@@ -14,14 +16,17 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, filter::Targets, layer::Context, layer::SubscriberExt as _};
 
-/// How much text one request may keep between two looks at it, in bytes. More is counted and not kept.
+/// How much text one request may keep between two looks at it, in bytes. Of more, one line says that it was left out.
 const KEPT_MAX: usize = 64 * 1024;
 
 thread_local! {
     /// The lines of the request that this thread works on, `None` while it works on none.
     static KEPT: RefCell<Option<String>> = const { RefCell::new(None) };
 
-    /// Where the last panic inside a request happened; only the hook is told.
+    /// Whether a panic on this thread is caught and told by [`guard`].
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+
+    /// Where the last panic under [`guard`] happened; only the hook is told.
     static PANIC_PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
@@ -63,12 +68,11 @@ pub(crate) fn install() {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// Keeps the place of a panic inside a request for the line that its log gets; any other panic is reported as before.
+/// Keeps the place of a panic under [`guard`] for the line that the log gets; any other panic is reported as before.
 pub(crate) fn install_panic_hook() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        let in_request = KEPT.try_with(|kept| kept.try_borrow().is_ok_and(|kept| kept.is_some())).unwrap_or(false);
-        if in_request {
+        if GUARDED.try_with(Cell::get).unwrap_or(false) {
             let place = info.location().map(ToString::to_string).unwrap_or_default();
             let _ = PANIC_PLACE.try_with(|kept| kept.replace(place));
         } else {
@@ -77,8 +81,16 @@ pub(crate) fn install_panic_hook() {
     }));
 }
 
+/// Runs code of the app. A panic of it is caught, and comes back as its text and its place.
+pub(crate) fn guard<R>(work: impl FnOnce() -> R) -> Result<R, String> {
+    let before = GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(work));
+    GUARDED.set(before);
+    result.map_err(|payload| panic_text(&*payload))
+}
+
 /// The text that a caught panic carries, and its place where the hook has kept it.
-pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no text)");
     match PANIC_PLACE.take() {
@@ -100,9 +112,12 @@ impl<S: Subscriber> Layer<S> for LogLayer {
 }
 
 fn append(kept: &mut Option<String>, line: &str) -> bool {
+    const LEFT_OUT: &str = "lodger:warn: more lines of this request were left out\n";
     let Some(kept) = kept else { return false };
     if kept.len() + line.len() <= KEPT_MAX {
         kept.push_str(line);
+    } else if !kept.ends_with(LEFT_OUT) {
+        kept.push_str(LEFT_OUT);
     }
     true
 }
@@ -110,7 +125,12 @@ fn append(kept: &mut Option<String>, line: &str) -> bool {
 /// One write, so that lines of several processes do not mix. A log that cannot be written is no reason to fail.
 fn write_stderr(line: &str) -> std::io::Result<()> {
     let now = httpdate::fmt_http_date(std::time::SystemTime::now());
-    std::io::stderr().write_all(format!("[{now}] [pid {}] {line}", std::process::id()).as_bytes())
+    let line = format!("[{now}] [pid {}] {line}", std::process::id());
+    match std::io::stderr().write_all(line.as_bytes()) {
+        // stderr may be the same pipe as the stdout of a CGI exchange, which does not block while it is driven.
+        Err(error) if error.kind() == ErrorKind::WouldBlock && sys::wait_for_stderr() => std::io::stderr().write_all(line.as_bytes()),
+        result => result,
+    }
 }
 
 /// `lodger:warn: text key=value`, always one line: a line break in it would let a visitor forge lines of the log.

@@ -9,7 +9,7 @@ use crate::{
     sys,
 };
 use std::{fs::File, io, net::IpAddr, os::fd::OwnedFd, sync::Arc, time::Duration};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::task::TaskTracker;
 
 /// How long to wait after accept failed for want of descriptors or memory. The connection stays in the queue of the kernel.
@@ -44,28 +44,45 @@ impl Listener {
     /// is refused at once and turns to another process.
     ///
     /// The listener is taken out of the runtime first: after `SHUT_RD` the runtime's accept would spin.
-    fn close(self) -> io::Result<Vec<Socket>> {
-        let mut waiting = Vec::new();
+    fn close(self, reserve: Reserve) -> io::Result<Vec<Socket>> {
         match self {
             Self::Unix(listener) => {
                 let listener = listener.into_std()?;
                 sys::shut_listener(&listener)?;
-                while let Ok((stream, _)) = listener.accept() {
+                let take = |stream: std::os::unix::net::UnixStream| {
                     stream.set_nonblocking(true)?;
-                    waiting.push(Socket::Unix(tokio::net::UnixStream::from_std(stream)?));
-                }
+                    UnixStream::from_std(stream).map(Socket::Unix)
+                };
+                Ok(empty_queue(reserve, || Ok(take(listener.accept()?.0))))
             }
             Self::Tcp(listener) => {
                 let listener = listener.into_std()?;
                 sys::shut_listener(&listener)?;
-                while let Ok((stream, _)) = listener.accept() {
+                let take = |stream: std::net::TcpStream| {
                     stream.set_nonblocking(true)?;
-                    waiting.push(Socket::Tcp(tokio::net::TcpStream::from_std(stream)?));
-                }
+                    TcpStream::from_std(stream).map(Socket::Tcp)
+                };
+                Ok(empty_queue(reserve, || Ok(take(listener.accept()?.0))))
             }
         }
-        Ok(waiting)
     }
+}
+
+/// Accepts until nobody waits any more. A connection that fails is one less, and does not end the loop.
+fn empty_queue(mut reserve: Reserve, accept: impl Fn() -> io::Result<io::Result<Socket>>) -> Vec<Socket> {
+    let mut waiting = Vec::new();
+    loop {
+        match accept() {
+            Ok(taken) => waiting.extend(taken.ok()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => {}
+            Err(error) if is_out_of_descriptors(&error) && reserve.null.take().is_some() => {}
+            Err(_) => return waiting,
+        }
+    }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// Serves one connection until it is over.
@@ -100,7 +117,7 @@ pub(crate) async fn accept(listener: Listener, app: BoxApp, shared: Arc<Shared>,
     }
     // On a listener that others share, closing the door would close it for everybody: there we only stop coming to it.
     if shared.ownership != Ownership::Shared {
-        for socket in listener.close().unwrap_or_default() {
+        for socket in listener.close(reserve).unwrap_or_default() {
             serve(socket);
         }
     }
@@ -130,7 +147,7 @@ impl Reserve {
 
     /// Deals with a failed accept: never returns an error, never spins.
     async fn failed(&mut self, error: &io::Error) {
-        let out_of_descriptors = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+        let out_of_descriptors = is_out_of_descriptors(error);
         if error.kind() == io::ErrorKind::ConnectionAborted || error.kind() == io::ErrorKind::Interrupted {
             return;
         }

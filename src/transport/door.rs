@@ -1,10 +1,11 @@
 //! The one socket that lodger may create: a Unix socket, when asked by `--socket PATH`.
 
+use crate::sys;
 use std::{
     fs, io,
     os::unix::{
         fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
-        net::{UnixListener, UnixStream},
+        net::UnixListener,
     },
     path::{Path, PathBuf},
 };
@@ -30,6 +31,8 @@ impl Door {
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(format!(".{}", std::process::id()));
         let temporary = PathBuf::from(temporary);
+        // A process of the same number may have left one behind when it crashed.
+        let _ = fs::remove_file(&temporary);
         let listener = UnixListener::bind(&temporary)?;
         let made = fs::set_permissions(&temporary, fs::Permissions::from_mode(mode)).and_then(|()| {
             let metadata = fs::symlink_metadata(&temporary)?;
@@ -51,10 +54,11 @@ fn refuse_taken(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
         Ok(metadata) if !metadata.file_type().is_socket() => Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket lies there")),
-        // "A socket that refuses connects is stale."
-        Ok(_) => match UnixStream::connect(path) {
-            Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process answers on this socket")),
-            Err(_) => Ok(()),
+        // A socket that refuses connects is stale. One that cannot be asked may belong to somebody who is alive.
+        Ok(_) => match sys::try_connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process answers on this socket")),
         },
     }
 }
@@ -91,6 +95,15 @@ mod tests {
         drop(UnixListener::bind(&path).unwrap());
         let (_door, _listener) = Door::open(&path, 0o660).unwrap();
         assert_eq!(Door::open(&path, 0o660).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_socket_of_another_kind_is_not_taken_for_a_stale_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.sock");
+        let _datagrams = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        assert!(Door::open(&path, 0o660).is_err());
+        assert!(path.exists());
     }
 
     #[test]

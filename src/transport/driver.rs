@@ -118,7 +118,6 @@ pub(super) async fn drive<L: Link, W: Wire + Unpin>(link: L, wire: W, gateway: G
 
 impl<L: Link, W: Wire> Driver<L, W> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_stop(cx);
         loop {
             let mut moved = self.poll_input(cx);
             moved |= self.poll_exchanges(cx);
@@ -127,18 +126,22 @@ impl<L: Link, W: Wire> Driver<L, W> {
             if self.phase == Phase::Done {
                 return Poll::Ready(());
             }
-            if !moved {
+            if moved {
+                self.timers.busy();
+            } else if !self.poll_stop(cx) {
                 ready!(self.poll_timers(cx));
             }
         }
     }
 
-    /// The token is only watched by connections that have to wait.
-    fn poll_stop(&mut self, cx: &mut Context<'_>) {
-        if !self.stopping {
-            let stop = self.stop.get_or_insert_with(|| Box::pin(self.shared.stop.clone().cancelled_owned()));
-            self.stopping = stop.as_mut().poll(cx).is_ready();
+    /// Whether the process has just been told to leave. The token is only watched by connections that have to wait.
+    fn poll_stop(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.stopping {
+            return false;
         }
+        let stop = self.stop.get_or_insert_with(|| Box::pin(self.shared.stop.clone().cancelled_owned()));
+        self.stopping = stop.as_mut().poll(cx).is_ready();
+        self.stopping
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>) -> bool {
@@ -171,7 +174,11 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 self.take_events();
                 true
             }
-            Poll::Ready(Err(_)) => self.departed(),
+            Poll::Ready(Err(_)) => {
+                // Input that cannot be read (stdin may be a directory) is no sign that nobody wants the answer.
+                self.at_end_of_input();
+                true
+            }
         }
     }
 
@@ -299,8 +306,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
         self.send_log(id, lines);
     }
 
+    /// Passes lines on, unless the peer takes nothing: an app that logs must not fill the memory.
     pub(super) fn send_log(&mut self, id: RequestId, lines: String) {
-        if !lines.is_empty() {
+        if !lines.is_empty() && self.out.len() <= OUT_MAX {
             self.wire.respond(id, ResponsePart::Stderr(lines.into()), &mut self.out);
         }
     }
@@ -348,13 +356,16 @@ impl<L: Link, W: Wire> Driver<L, W> {
                     self.phase = Phase::Lingering;
                 }
                 // A connection that has not said anything yet may have its first request on the way; it gets a moment, see `timers`.
-                Rest::Keep if self.stopping && self.received_any && self.input.is_empty() && self.wire.oldest_incomplete().is_none() => {
-                    self.phase = Phase::Done;
-                }
+                Rest::Keep if self.stopping && self.is_silent() => self.phase = Phase::Done,
                 Rest::Keep => {}
             },
             Phase::Lingering | Phase::Done => {}
         }
+    }
+
+    /// Whether the peer has said what it had to say, and nothing is half said.
+    fn is_silent(&self) -> bool {
+        self.received_any && self.input.is_empty() && self.wire.oldest_incomplete().is_none() && self.wire.oldest_discarding().is_none()
     }
 
     fn poll_timers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -375,3 +386,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
 pub(super) fn logged<W: Wire, R>(work: impl FnOnce() -> R) -> (R, String) {
     if W::HAS_STDERR { log::keep(work) } else { (work(), String::new()) }
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;

@@ -5,15 +5,15 @@ use crate::{
     body::Body,
     cgi::response::{self, Head},
     diagnostic::codes::{self as code, Code},
+    error::BoxError,
     profile::Profile,
-    telemetry::log::panic_text,
+    telemetry::log::guard,
 };
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use std::{
     collections::VecDeque,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -50,8 +50,11 @@ pub(super) struct Exchange {
     upload_first: bool,
     /// Chunks on their way, in order, before anything else the stage has to say.
     ready: VecDeque<Bytes>,
-    /// Method and path, for the log.
-    name: String,
+    /// Method and target, for the log.
+    method: Method,
+    uri: Uri,
+    /// Whether the log has been told that the body is longer than its declared length.
+    excess_told: bool,
 }
 
 enum Stage {
@@ -73,10 +76,21 @@ enum Look {
 
 impl Exchange {
     pub(super) fn new(app: BoxApp, request: Request<Body>, profile: &'static Profile) -> Self {
-        let head_request = request.method() == http::Method::HEAD;
-        let name = format!("{} {}", request.method(), request.uri().path());
-        let upload_first = profile.head_ends_upload;
-        Self { stage: Stage::Handling(Box::new(app.oneshot(request))), head_request, profile, upload_first, ready: VecDeque::new(), name }
+        Self {
+            head_request: request.method() == Method::HEAD,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            stage: Stage::Handling(Box::new(app.oneshot(request))),
+            profile,
+            upload_first: profile.head_ends_upload,
+            ready: VecDeque::new(),
+            excess_told: false,
+        }
+    }
+
+    /// Method and path, for the log.
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.uri.path())
     }
 
     /// Whether the response head has not gone out, so that any other answer is still possible.
@@ -108,15 +122,12 @@ impl Exchange {
                 return Poll::Ready(Step::Data(data));
             }
             match &mut self.stage {
-                Stage::Handling(call) => {
-                    let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut **call).poll(cx)));
-                    match polled {
-                        Ok(Poll::Pending) => return Poll::Pending,
-                        Ok(Poll::Ready(Ok(response))) => self.answered(response),
-                        Ok(Poll::Ready(Err(error))) => self.failed(code::APP_FAILED, &chain(&*error)),
-                        Err(payload) => self.failed(code::APP_PANICKED, &format!("the handler panicked: {}", panic_text(&*payload))),
-                    }
-                }
+                Stage::Handling(call) => match guard(|| Pin::new(&mut **call).poll(cx)) {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Ok(Poll::Ready(Ok(response))) => self.answered(response),
+                    Ok(Poll::Ready(Err(error))) => self.failed(code::APP_FAILED, &chain(error)),
+                    Err(panic) => self.failed(code::APP_PANICKED, &format!("the handler panicked: {panic}")),
+                },
                 Stage::Holding { .. } => {
                     if !self.hold(cx) {
                         return Poll::Pending;
@@ -143,12 +154,12 @@ impl Exchange {
 
     /// Gives the request up and answers in the handler's place, or breaks the response when its head is out.
     pub(super) fn fail(&mut self, failure: Failure) {
-        tracing::warn!(target: "lodger", "{}: {} ({})", failure.code, failure.sentence, self.name);
+        tracing::warn!(target: "lodger", "{}: {} ({})", failure.code, failure.sentence, self.name());
         self.replace(failure.status, failure.code);
     }
 
     fn failed(&mut self, code: Code, sentence: &str) {
-        tracing::error!(target: "lodger", "{code}: {sentence} ({})", self.name);
+        tracing::error!(target: "lodger", "{code}: {sentence} ({})", self.name());
         self.replace(StatusCode::INTERNAL_SERVER_ERROR, code);
     }
 
@@ -165,29 +176,39 @@ impl Exchange {
     /// Drops what the app left behind; a panic in a destructor must not leave the request.
     fn set(&mut self, stage: Stage) {
         let old = std::mem::replace(&mut self.stage, stage);
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(old))) {
-            tracing::error!(target: "lodger", "{}: a destructor panicked: {} ({})", code::APP_PANICKED, panic_text(&*payload), self.name);
+        self.drop_guarded(old);
+    }
+
+    fn drop_guarded<T>(&self, of_the_app: T) {
+        if let Err(panic) = guard(|| drop(of_the_app)) {
+            tracing::error!(target: "lodger", "{}: a destructor panicked: {panic} ({})", code::APP_PANICKED, self.name());
         }
     }
 
     fn answered(&mut self, response: Response<ResponseBody>) {
         let (parts, body) = response.into_parts();
-        let mut head = match Head::new(&parts, self.head_request) {
-            Ok(head) => head,
-            Err(error) => return self.failed(code::RESPONSE_UNSENDABLE, &error.to_string()),
+        let head = Head::new(&parts, self.head_request);
+        self.drop_guarded(parts);
+        let head = head.map_err(|error| (code::RESPONSE_UNSENDABLE, error.to_string()));
+        // A length that is known is declared: it is what makes a broken response visible behind most web servers.
+        let known = guard(|| body.size_hint().exact()).map_err(|panic| (code::APP_PANICKED, format!("the body of the response panicked: {panic}")));
+        let (mut head, known) = match head.and_then(|head| Ok((head, known?))) {
+            Ok(both) => both,
+            Err((code, sentence)) => {
+                self.drop_guarded(body);
+                return self.failed(code, &sentence);
+            }
         };
         if let Some(warning) = head.over_budget(self.profile) {
-            tracing::warn!(target: "lodger", "{}: {warning} ({})", code::FAT_HEADER, self.name);
+            tracing::warn!(target: "lodger", "{}: {warning} ({})", code::FAT_HEADER, self.name());
         }
-        // A length that is known is declared: it is what makes a broken response visible behind most web servers.
-        let known = body.size_hint().exact();
         head.declared = head.declared.or(known.filter(|length| *length > 0 || !self.head_request));
         if head.body_allowed {
             self.set(Stage::Holding { head, body, held: Vec::new(), held_len: 0 });
         } else {
             let length = head.declared;
             self.ready.push_back(head.finish(length).freeze());
-            drop(catch_unwind(AssertUnwindSafe(|| drop(body))));
+            self.drop_guarded(body);
             self.set(Stage::Ending);
         }
     }
@@ -217,11 +238,11 @@ impl Exchange {
         if !ended && self.upload_first {
             return false;
         }
-        self.commit(ended);
+        self.commit(ended, cx);
         true
     }
 
-    fn commit(&mut self, ended: bool) {
+    fn commit(&mut self, ended: bool, cx: &mut Context<'_>) {
         let Stage::Holding { head, body, held, held_len } = std::mem::replace(&mut self.stage, Stage::Done) else { return };
         let held_len = held_len as u64;
         let length = head.declared.or(ended.then_some(held_len));
@@ -244,22 +265,39 @@ impl Exchange {
         }
         self.ready.push_back(block.freeze());
         self.ready.append(&mut pieces);
-        let complete = ended || left == Some(0);
         self.stage = Stage::Streaming { body, left, declared };
-        if complete {
+        if ended {
             self.set(Stage::Ending);
+        } else if left == Some(0) {
+            self.end_at_declared(cx);
         }
     }
 
     /// A body longer than its declared length is cut there: the bytes behind it would be taken for the next response.
-    fn within(&self, mut chunk: Bytes, left: &mut Option<u64>) -> Bytes {
+    fn within(&mut self, mut chunk: Bytes, left: &mut Option<u64>) -> Bytes {
         let Some(left) = left else { return chunk };
         if chunk.len() as u64 > *left {
-            tracing::warn!(target: "lodger", "{}: the body is longer than the Content-Length that the app declared, and was cut ({})", code::BODY_TOO_LONG, self.name);
+            self.tell_excess();
             chunk.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
         }
         *left -= chunk.len() as u64;
         chunk
+    }
+
+    fn tell_excess(&mut self) {
+        if !std::mem::replace(&mut self.excess_told, true) {
+            tracing::warn!(target: "lodger", "{}: the body is longer than the Content-Length that the app declared, and was cut ({})", code::BODY_TOO_LONG, self.name());
+        }
+    }
+
+    /// All that was declared has been taken. Whether there is more is looked at once, for the log.
+    fn end_at_declared(&mut self, cx: &mut Context<'_>) {
+        if let Stage::Streaming { body, .. } = &mut self.stage
+            && let Look::Chunk(_) = look(body, cx)
+        {
+            self.tell_excess();
+        }
+        self.set(Stage::Ending);
     }
 
     fn stream(&mut self, cx: &mut Context<'_>) -> Option<Step> {
@@ -271,7 +309,7 @@ impl Exchange {
                 let mut left = *left;
                 let chunk = self.within(chunk, &mut left);
                 if left == Some(0) {
-                    self.set(Stage::Ending);
+                    self.end_at_declared(cx);
                 } else if let Stage::Streaming { left: old, .. } = &mut self.stage {
                     *old = left;
                 }
@@ -281,7 +319,7 @@ impl Exchange {
                 match left {
                     Some(missing) if *missing > 0 => {
                         let missing = *missing;
-                        tracing::error!(target: "lodger", "{}: the body ended {missing} bytes before the length that the app declared ({})", code::BODY_TOO_SHORT, self.name);
+                        tracing::error!(target: "lodger", "{}: the body ended {missing} bytes before the length that the app declared ({})", code::BODY_TOO_SHORT, self.name());
                         self.set(Stage::Broken { declared });
                     }
                     _ => self.set(Stage::Ending),
@@ -289,7 +327,7 @@ impl Exchange {
                 None
             }
             Look::Failed(code, sentence) => {
-                tracing::error!(target: "lodger", "{code}: {sentence}, after a part of the response had gone out ({})", self.name);
+                tracing::error!(target: "lodger", "{code}: {sentence}, after a part of the response had gone out ({})", self.name());
                 self.set(Stage::Broken { declared });
                 None
             }
@@ -306,22 +344,26 @@ impl Drop for Exchange {
 /// Takes the next piece of a response body. Trailers have no place in CGI and are passed over.
 fn look(body: &mut ResponseBody, cx: &mut Context<'_>) -> Look {
     loop {
-        return match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *body).poll_frame(cx))) {
+        return match guard(|| Pin::new(&mut *body).poll_frame(cx)) {
             Ok(Poll::Pending) => Look::Pending,
             Ok(Poll::Ready(None)) => Look::End,
             Ok(Poll::Ready(Some(Ok(frame)))) => match frame.into_data() {
                 Ok(data) if !data.is_empty() => Look::Chunk(data),
                 _ => continue,
             },
-            Ok(Poll::Ready(Some(Err(error)))) => Look::Failed(code::BODY_FAILED, format!("the body of the response failed: {}", chain(&*error))),
-            Err(payload) => Look::Failed(code::APP_PANICKED, format!("the body of the response panicked: {}", panic_text(&*payload))),
+            Ok(Poll::Ready(Some(Err(error)))) => Look::Failed(code::BODY_FAILED, format!("the body of the response failed: {}", chain(error))),
+            Err(panic) => Look::Failed(code::APP_PANICKED, format!("the body of the response panicked: {panic}")),
         };
     }
 }
 
-/// An error with all its sources. A wrapper that says only what its source says is passed over.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut sentences: Vec<String> = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    sentences.dedup();
-    sentences.join(": ")
+/// An error with all its sources, which are code of the app too. A wrapper that says only what its source says is passed over.
+fn chain(error: BoxError) -> String {
+    let told = guard(move || {
+        let first: &(dyn std::error::Error + 'static) = &*error;
+        let mut sentences: Vec<String> = std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string).collect();
+        sentences.dedup();
+        sentences.join(": ")
+    });
+    told.unwrap_or_else(|panic| format!("an error whose text panicked: {panic}"))
 }

@@ -40,6 +40,10 @@ struct State {
     received: u64,
     taken: u64,
     expected: Option<u64>,
+    /// The most that is kept: one byte more than a handler may take, so that it finds out.
+    keep_at_most: u64,
+    /// The variables say that there is no body; a peer that forgets to end it is not waited for.
+    none_expected: bool,
     end: End,
     reader: Option<Waker>,
     reader_gone: bool,
@@ -64,9 +68,11 @@ impl State {
         !self.reader_gone && self.waiting() >= self.window as u64
     }
 
-    fn push(&mut self, chunk: Bytes) -> io::Result<()> {
+    fn push(&mut self, mut chunk: Bytes) -> io::Result<()> {
+        let room = self.keep_at_most.saturating_sub(self.received);
         self.received += chunk.len() as u64;
-        if self.reader_gone || !matches!(self.end, End::Open) {
+        chunk.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+        if self.reader_gone || !matches!(self.end, End::Open) || chunk.is_empty() {
             return Ok(());
         }
         let spooling = self.spool.as_ref().is_some_and(|spool| spool.len() > 0);
@@ -114,9 +120,14 @@ impl State {
         self.spool = None;
     }
 
-    /// Whether all that was promised has come. The web server may forget to say that the body has ended.
+    /// Whether all that was promised has come.
     fn satisfied(&self) -> bool {
         self.expected.is_some_and(|expected| self.received >= expected)
+    }
+
+    /// Whether nothing more will come. `CONTENT_LENGTH` is advice: a body may be longer (Apache inflates some), and ends where the peer says.
+    fn is_over(&self) -> bool {
+        !matches!(self.end, End::Open) || self.none_expected
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
@@ -135,7 +146,7 @@ impl State {
                 self.taken += chunk.len() as u64;
                 Poll::Ready(Some(Ok(chunk)))
             }
-            Ok(None) if !matches!(self.end, End::Open) || self.satisfied() => Poll::Ready(None),
+            Ok(None) if self.is_over() => Poll::Ready(None),
             Ok(None) => {
                 self.reader = Some(cx.waker().clone());
                 Poll::Pending
@@ -161,9 +172,22 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// A body of `expected` bytes, where that is known, of which `window` may wait in memory.
-pub(super) fn channel(window: usize, expected: Option<u64>) -> (Inbox, Incoming) {
-    let state = Arc::new(Mutex::new(State { window, expected, ..State::default() }));
+/// What is known of a body before it comes.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Expected {
+    /// The declared length.
+    pub(super) length: Option<u64>,
+    /// The variables say that there is no body.
+    pub(super) none: bool,
+    /// The most that the handler may take.
+    pub(super) limit: Option<u64>,
+}
+
+/// A body of which `window` bytes may wait in memory.
+pub(super) fn channel(window: usize, expected: Expected) -> (Inbox, Incoming) {
+    let keep_at_most = expected.limit.map_or(u64::MAX, |limit| limit.saturating_add(1));
+    let Expected { length, none, .. } = expected;
+    let state = Arc::new(Mutex::new(State { window, expected: length, none_expected: none, keep_at_most, ..State::default() }));
     (Inbox(Arc::clone(&state)), Incoming(state))
 }
 
@@ -243,7 +267,7 @@ impl http_body::Body for Incoming {
 
     fn is_end_stream(&self) -> bool {
         let state = lock(&self.0);
-        state.waiting() == 0 && (matches!(state.end, End::Complete | End::Told) || state.satisfied())
+        state.waiting() == 0 && (matches!(state.end, End::Complete | End::Told) || state.none_expected)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -280,7 +304,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_larger_than_its_window_waits_on_disk_and_comes_back_in_order() {
-        let (inbox, body) = channel(1000, None);
+        let (inbox, body) = channel(1000, Expected::default());
         let chunks: Vec<Vec<u8>> = (0_u8..50).map(|index| vec![index; usize::from(index) * 40]).collect();
         for chunk in &chunks {
             inbox.push(chunk.clone().into()).unwrap();
@@ -293,15 +317,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_that_was_promised_is_the_end_even_if_nobody_says_so() {
-        let (inbox, body) = channel(1000, Some(3));
+    async fn a_body_that_is_not_there_is_not_waited_for() {
+        let (_inbox, body) = channel(1000, Expected { none: true, ..Expected::default() });
+        assert_eq!(read(body).await.unwrap(), b"");
+    }
+
+    #[tokio::test]
+    async fn a_body_may_be_longer_than_its_declared_length() {
+        let (inbox, body) = channel(1000, Expected { length: Some(3), ..Expected::default() });
         inbox.push("abc".into()).unwrap();
-        assert_eq!(read(body).await.unwrap(), b"abc");
+        let reading = tokio::spawn(read(body));
+        tokio::task::yield_now().await;
+        inbox.push("defgh".into()).unwrap();
+        inbox.finish().unwrap();
+        assert_eq!(reading.await.unwrap().unwrap(), b"abcdefgh");
+    }
+
+    #[test]
+    fn no_more_is_kept_than_the_handler_may_take() {
+        let (inbox, _body) = channel(10, Expected { limit: Some(100), ..Expected::default() });
+        for _ in 0..1000 {
+            inbox.push(vec![0; 64].into()).unwrap();
+        }
+        assert_eq!(lock(&inbox.0).waiting(), 101);
     }
 
     #[tokio::test]
     async fn less_than_was_promised_is_an_error() {
-        let (inbox, body) = channel(1000, Some(3));
+        let (inbox, body) = channel(1000, Expected { length: Some(3), ..Expected::default() });
         inbox.push("ab".into()).unwrap();
         assert_eq!(inbox.finish(), Err(BodyError::Incomplete));
         assert_eq!(read(body).await.unwrap_err(), BodyError::Incomplete.to_string());
@@ -309,7 +352,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_kept_after_the_visitor_left_is_an_error() {
-        let (inbox, body) = channel(1000, None);
+        let (inbox, body) = channel(1000, Expected::default());
         inbox.push("ab".into()).unwrap();
         inbox.fail(BodyError::Departed);
         assert_eq!(read(body).await.unwrap_err(), BodyError::Departed.to_string());
@@ -317,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_body_that_was_dropped_holds_nobody_up() {
-        let (inbox, body) = channel(10, None);
+        let (inbox, body) = channel(10, Expected::default());
         inbox.push(vec![0; 100].into()).unwrap();
         assert!(inbox.is_full(Waker::noop()));
         drop(body);

@@ -4,20 +4,22 @@ use super::{
     driver::{Driver, Phase, logged},
     exchange::{Exchange, Failure},
     exchanges::{Permit, Slot},
-    inbox::{self, BodyError},
+    inbox::{self, BodyError, Expected},
     socket::Link,
 };
 use crate::{
     body::Body,
     cgi::{
         CgiVars,
-        request::{Context, VarError, parts_from_vars},
+        request::{Context, VarError, cgi_body, parts_from_vars},
         response,
     },
     diagnostic::codes as code,
     ext,
-    gateway::choose_profile,
+    gateway::{Gateway, choose_profile},
+    limits::Limits,
     proto::{Event, Params, Refusal, RequestId, ResponsePart, Wire},
+    telemetry::log,
 };
 use http::{Request, StatusCode};
 use std::time::Duration;
@@ -60,6 +62,11 @@ impl<L: Link, W: Wire> Driver<L, W> {
     fn begin(&mut self, id: RequestId, keep_conn: bool, params: Params) {
         let vars = CgiVars::from_spans(params.bytes, params.pairs);
         let head_request = vars.get("REQUEST_METHOD") == Some(b"HEAD");
+        if self.gateway == Gateway::Cgi
+            && let Err(failure) = check_environment(&vars, &self.shared.limits)
+        {
+            return self.refuse(id, failure, head_request);
+        }
         let profile = choose_profile(self.gateway, self.shared.ownership, &vars, keep_conn);
         let context = Context {
             program: self.shared.program.as_deref(),
@@ -80,15 +87,20 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let Some(permit) = permit else {
             return self.refuse(id, refused(Refusal::TooManyRequests), head_request);
         };
-        let expected = if meta.no_body { Some(0) } else { meta.content_length };
+        let expected = Expected { length: meta.content_length, none: meta.no_body, limit: limits.body_bytes };
         let (inbox, incoming) = inbox::channel(limits.body_window, expected);
         let timeout = limits.request_timeout.min(profile.request_timeout_max.unwrap_or(Duration::MAX));
         let mut request = Request::from_parts(parts, Body::incoming(incoming, limits.body_bytes));
+        let Ok(app) = log::guard(|| self.app.clone()) else {
+            let sentence = "the app panicked when it was cloned";
+            return self.refuse(id, Failure { status: StatusCode::INTERNAL_SERVER_ERROR, code: code::APP_PANICKED, sentence }, head_request);
+        };
+        self.timers.pause_over();
         let exchange = ext::Exchange::new(vars, self.gateway, profile, meta);
         insert_extensions(&mut request, exchange);
         self.exchanges.add(Slot {
             id,
-            exchange: Exchange::new(self.app.clone(), request, profile),
+            exchange: Exchange::new(app, request, profile),
             inbox,
             profile,
             keep_conn,
@@ -101,7 +113,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     }
 
     /// Answers in the place of a handler that is never called.
-    fn refuse(&mut self, id: RequestId, failure: Failure, head_request: bool) {
+    pub(super) fn refuse(&mut self, id: RequestId, failure: Failure, head_request: bool) {
         if self.refused_unread > REFUSED_BACKLOG {
             return self.protocol_failed(code::VIOLATION, "more requests were refused than their answers were read");
         }
@@ -133,6 +145,14 @@ impl<L: Link, W: Wire> Driver<L, W> {
             self.fail(id, Failure { status: StatusCode::BAD_REQUEST, code: code::BODY_CUT, sentence });
         }
     }
+}
+
+/// FastCGI checks these while it reads; an environment is there all at once.
+fn check_environment(vars: &CgiVars, limits: &Limits) -> Result<(), Failure> {
+    if vars.len() > limits.params_pairs || vars.byte_len() > limits.params_bytes {
+        return Err(refused(Refusal::ParamsTooLarge));
+    }
+    cgi_body(vars).map(drop).map_err(|error| not_a_request(&error))
 }
 
 fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {

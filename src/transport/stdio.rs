@@ -10,9 +10,7 @@ use crate::{
     cgi::{
         CgiVars,
         request::{CgiBody, cgi_body},
-        response,
     },
-    diagnostic::codes as code,
     gateway::{Gateway, fd0},
     proto::{
         Params,
@@ -20,7 +18,6 @@ use crate::{
     },
     sys,
 };
-use http::StatusCode;
 use std::{
     fs::File,
     io::{self, IsTerminal as _, Read as _, Write as _},
@@ -143,24 +140,23 @@ impl AsyncWrite for Stdio {
     }
 }
 
-/// Answers the one request in the environment. The result tells whether the response went out whole.
+/// The variables of the request, from the environment.
+pub(crate) fn environment() -> CgiVars {
+    CgiVars::from_pairs(std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())))
+}
+
+/// Answers the one request that `vars` describe. The result tells whether the response went out whole.
 ///
 /// # Errors
 ///
 /// When stdin or stdout cannot be used at all.
-pub(crate) async fn serve_cgi(app: BoxApp, shared: Arc<Shared>) -> io::Result<bool> {
+pub(crate) async fn serve_cgi(vars: CgiVars, app: BoxApp, shared: Arc<Shared>) -> io::Result<bool> {
     let (input, output) = fd0::take_stdio()?;
-    let vars = CgiVars::from_pairs(std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())));
     let length = match cgi_body(&vars) {
         Ok(CgiBody::None) => BodyLength::None,
         Ok(CgiBody::Exact(length)) => BodyLength::Exact(length),
-        Ok(CgiBody::UntilEof) => BodyLength::UntilEof,
-        Err(error) => {
-            tracing::warn!(target: "lodger", "{}: {error}", code::NOT_A_REQUEST);
-            let page = response::error_page(StatusCode::BAD_REQUEST, code::NOT_A_REQUEST.as_str(), false);
-            File::from(output).write_all(&page)?;
-            return Ok(true);
-        }
+        // A request that will be refused for its length is read to its end like any other.
+        Ok(CgiBody::UntilEof) | Err(_) => BodyLength::UntilEof,
     };
     let link = Stdio { input: End::new(input, Interest::READABLE)?, output: End::new(output, Interest::WRITABLE)? };
     let (bytes, pairs) = vars.into_spans();

@@ -39,6 +39,11 @@ pub(super) struct Timers {
 }
 
 impl Timers {
+    /// Something happened: the connection is not idle.
+    pub(super) fn busy(&mut self) {
+        self.idle = None;
+    }
+
     /// Bytes went out: the peer is alive.
     pub(super) fn wrote(&mut self) {
         self.write = None;
@@ -71,10 +76,13 @@ impl Timers {
     }
 }
 
+/// Stands for a request of which not even the first record is complete. The limit on it goes on when its name is known.
+const UNNAMED: u64 = u64::MAX;
+
 /// Keeps a limit that is meant for `token`; another token starts it anew.
 fn keep_for(slot: &mut Option<(u64, Instant)>, token: Option<u64>, until: Instant) -> Option<Instant> {
     *slot = token.map(|token| match *slot {
-        Some((same, deadline)) if same == token => (token, deadline),
+        Some((before, deadline)) if before == token || before == UNNAMED => (token, deadline),
         _ => (token, until),
     });
     slot.map(|(_, deadline)| deadline)
@@ -91,7 +99,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let limits = &self.shared.limits;
         let quiet = self.exchanges.is_empty() && self.out.is_empty();
         // A record that is not complete, on a connection that is otherwise quiet, is the beginning of a request.
-        let begun = (quiet && !self.input.is_empty()).then_some(u64::MAX);
+        let begun = (quiet && !self.input.is_empty()).then_some(UNNAMED);
         let incomplete = self.wire.oldest_incomplete().or(begun).filter(|_| self.phase == Phase::Open);
         let idle_for = match (self.stopping, self.received_any) {
             (true, _) => FRESH,
@@ -103,11 +111,14 @@ impl<L: Link, W: Wire> Driver<L, W> {
         if self.stopping {
             // What was set before the stop may be far off.
             timers.idle = timers.idle.map(|idle| idle.min(now + FRESH));
+            timers.linger = timers.linger.map(|linger| linger.min(now + FRESH));
+            timers.discard = timers.discard.map(|(token, end)| (token, end.min(now + FRESH)));
         }
+        let linger_for = if self.stopping { FRESH } else { limits.linger_timeout };
         let ends = [
             keep_for(&mut timers.params, incomplete, now + limits.params_timeout),
-            keep_for(&mut timers.discard, self.wire.oldest_discarding(), now + limits.linger_timeout),
-            keep_while(&mut timers.linger, self.phase == Phase::Lingering, now + limits.linger_timeout),
+            keep_for(&mut timers.discard, self.wire.oldest_discarding(), now + linger_for),
+            keep_while(&mut timers.linger, self.phase == Phase::Lingering, now + linger_for),
             keep_while(&mut timers.write, self.write_blocked, now + limits.write_timeout),
             keep_while(&mut timers.idle, quiet && incomplete.is_none() && self.phase == Phase::Open, now + idle_for),
             keep_while(&mut timers.probe, !reading, now + PROBE),
@@ -121,17 +132,38 @@ impl<L: Link, W: Wire> Driver<L, W> {
     pub(super) fn expire(&mut self, now: Instant) {
         let past = |limit: Option<Instant>| limit.is_some_and(|end| end <= now);
         if past(self.timers.params.map(|(_, end)| end)) {
-            self.protocol_failed(code::PARAMS_TIMEOUT, "the variables of a request were not complete in time");
+            self.give_up_incomplete();
         } else if past(self.timers.write) {
             self.protocol_failed(code::WRITE_STALLED, "the web server took none of the bytes offered to it");
-        } else if past(self.timers.discard.map(|(_, end)| end)) || past(self.timers.linger) || past(self.timers.idle) {
+        } else if past(self.timers.linger) || past(self.timers.idle) {
             self.departed();
+        } else if past(self.timers.discard.map(|(_, end)| end)) {
+            // On a connection that other requests share the rest is no reason to close: what still comes belongs to nobody and is ignored.
+            self.timers.discard = None;
+            self.wire.forget_discarded();
         } else if past(self.timers.probe) {
             self.timers.probe = None;
             if self.link.hung_up() {
                 self.departed();
             }
         }
+        self.fail_late(now);
+    }
+
+    /// One request whose variables do not come hurts no other: alone the connection is closed, in company the request is refused.
+    fn give_up_incomplete(&mut self) {
+        self.timers.params = None;
+        let sentence = "the variables of a request were not complete in time";
+        if self.exchanges.is_empty() {
+            return self.protocol_failed(code::PARAMS_TIMEOUT, sentence);
+        }
+        if let Some(id) = self.wire.refuse_incomplete() {
+            self.refuse(id, Failure { status: StatusCode::REQUEST_TIMEOUT, code: code::PARAMS_TIMEOUT, sentence }, false);
+        }
+    }
+
+    fn fail_late(&mut self, now: Instant) {
+        let past = |limit: Option<Instant>| limit.is_some_and(|end| end <= now);
         let late: Vec<_> = self.exchanges.iter().filter(|slot| past(slot.deadline)).map(|slot| slot.id).collect();
         for id in late {
             let sentence = "the handler took longer than the request timeout";

@@ -29,7 +29,7 @@ fn the_stock_binary_shows_the_screen_of_its_fixture() {
 fn help_and_version_are_fine_and_nonsense_is_wrong_usage() {
     let help = run(&["--help"]);
     assert!(help.status.success() && text(&help.stdout).contains("request") && text(&help.stdout).contains("Examples:"));
-    assert_eq!(text(&run(&["--version"]).stdout), concat!("testapp ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(text(&run(&["--version"]).stdout), concat!("testapp built with lodger ", env!("CARGO_PKG_VERSION"), "\n"));
     for nonsense in [&["reqest"][..], &["request"], &["request", "GET", "no-slash"], &["request", "GET", "/", "-H", "nonsense"]] {
         assert_eq!(run(nonsense).status.code(), Some(2), "{nonsense:?}");
     }

@@ -355,6 +355,20 @@ impl Wire for Connection {
         self.oldest(|phase| matches!(phase, Phase::Discarding))
     }
 
+    fn refuse_incomplete(&mut self) -> Option<RequestId> {
+        let incomplete = self.streams.iter_mut().filter(|(_, stream)| matches!(stream.phase, Phase::Params { .. }));
+        let (&id, stream) = incomplete.min_by_key(|(_, stream)| stream.serial)?;
+        if let Phase::Params { params, early_len, .. } = &stream.phase {
+            self.params_held -= params.len() + early_len;
+        }
+        stream.phase = Phase::Refused;
+        Some(id)
+    }
+
+    fn forget_discarded(&mut self) {
+        self.streams.retain(|_, stream| !matches!(stream.phase, Phase::Discarding));
+    }
+
     fn rest(&self) -> Rest {
         match (self.close_after_last, self.streams.is_empty()) {
             (false, _) => Rest::Keep,

@@ -1,0 +1,207 @@
+//! What a connection does over time, with the clock of the runtime stopped and moved on by waiting.
+
+use super::*;
+use crate::{
+    app::App,
+    body::Body,
+    error::BoxError,
+    gateway::Ownership,
+    limits::Limits,
+    proto::fastcgi::{
+        Connection, RecordType,
+        client::{Answer, next_answer, request_head},
+        record_head,
+    },
+    transport::socket::Socket,
+};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use std::{convert::Infallible, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// The other end of a connection on which `app` answers.
+struct Peer {
+    stream: UnixStream,
+    input: BytesMut,
+    stop: CancellationToken,
+}
+
+impl Peer {
+    fn of(app: impl App, limits: Limits) -> Self {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let stop = CancellationToken::new();
+        let shared = Shared::new(limits, Ownership::Shared, stop.clone());
+        let wire = Connection::new(Arc::clone(&shared.limits));
+        tokio::spawn(drive(Socket::Unix(theirs), wire, Gateway::FastCgi, app.into_box(), shared));
+        Self { stream: ours, input: BytesMut::new(), stop }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// Begins a request for `path` on a kept connection; its body is not ended.
+    async fn begin(&mut self, id: u8, path: &str) {
+        let vars = [("REQUEST_METHOD", "POST"), ("REQUEST_URI", path)];
+        let head = request_head(vars.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), true);
+        let mut records = head.to_vec();
+        // The client knows one id only.
+        for at in record_starts(&records) {
+            records[at + 3] = id;
+        }
+        self.send(&records).await;
+    }
+
+    async fn end_body(&mut self, id: u8) {
+        self.send(&record_head(RecordType::STDIN, id.into(), 0)).await;
+    }
+
+    /// The next response: its id and its bytes.
+    async fn response(&mut self) -> Option<(u16, String)> {
+        let mut bytes = Vec::new();
+        loop {
+            while let Some((answer, record)) = next_answer(&mut self.input).unwrap() {
+                match answer {
+                    Answer::Stdout(data) => bytes.extend_from_slice(&data),
+                    Answer::End { .. } => return Some((record.id, String::from_utf8(bytes).unwrap())),
+                    _ => {}
+                }
+            }
+            if self.stream.read_buf(&mut self.input).await.unwrap_or(0) == 0 {
+                return None;
+            }
+        }
+    }
+}
+
+fn record_starts(records: &[u8]) -> Vec<usize> {
+    let (mut starts, mut at) = (Vec::new(), 0);
+    while at < records.len() {
+        starts.push(at);
+        at += 8 + usize::from(u16::from_be_bytes([records[at + 4], records[at + 5]]));
+    }
+    starts
+}
+
+/// Answers with its path, after as many seconds as the path says.
+fn slow_app() -> impl App {
+    tower::service_fn(|request: Request<Body>| async move {
+        let path = request.uri().path().to_owned();
+        sleep(Duration::from_secs(path.trim_start_matches('/').parse().unwrap_or(0))).await;
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(path))))
+    })
+}
+
+fn patient() -> Limits {
+    Limits::default().with_request_timeout(Duration::from_secs(1000))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_connection_in_use_is_never_idle_and_one_in_no_use_is_closed() {
+    let mut peer = Peer::of(slow_app(), patient());
+    for _ in 0..10 {
+        peer.begin(1, "/0").await;
+        peer.end_body(1).await;
+        assert_eq!(peer.response().await.unwrap().0, 1);
+        sleep(Duration::from_secs(50)).await;
+    }
+    sleep(Duration::from_secs(69)).await;
+    assert!(timeout(Duration::from_millis(10), peer.response()).await.is_err(), "still open");
+    assert_eq!(timeout(Duration::from_secs(2), peer.response()).await, Ok(None), "closed after 120 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_never_ended_hurts_no_later_request() {
+    let mut peer = Peer::of(slow_app(), patient());
+    peer.begin(1, "/0").await;
+    assert_eq!(peer.response().await.unwrap().0, 1);
+    sleep(Duration::from_secs(22)).await;
+    peer.begin(2, "/20").await;
+    peer.end_body(2).await;
+    let (id, text) = peer.response().await.expect("the connection was closed under the second request");
+    assert!(id == 2 && text.ends_with("/20"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn variables_that_never_come_are_refused_without_hurting_others() {
+    let mut peer = Peer::of(slow_app(), patient());
+    peer.begin(1, "/30").await;
+    peer.end_body(1).await;
+    let begin_only = request_head(std::iter::empty(), true)[..16].to_vec();
+    let mut second = begin_only;
+    second[3] = 2;
+    peer.send(&second).await;
+    let (id, text) = peer.response().await.unwrap();
+    assert!(id == 2 && text.starts_with("Status: 408 "), "{text}");
+    let (id, text) = peer.response().await.unwrap();
+    assert!(id == 1 && text.ends_with("/30"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_record_alone_is_given_up_ten_seconds_after_its_first_byte() {
+    let mut peer = Peer::of(slow_app(), patient());
+    peer.send(&[1]).await;
+    sleep(Duration::from_secs(9)).await;
+    peer.send(&request_head(std::iter::empty(), true)[1..16]).await;
+    assert_eq!(timeout(Duration::from_secs(2), peer.response()).await, Ok(None), "the time does not begin again with the first whole record");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_takes_too_long_is_a_504() {
+    let mut peer = Peer::of(slow_app(), Limits::default());
+    peer.begin(1, "/31").await;
+    peer.end_body(1).await;
+    assert!(peer.response().await.unwrap().1.starts_with("Status: 504 "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_to_leave_a_connection_finishes_its_request_and_closes() {
+    let mut peer = Peer::of(slow_app(), patient());
+    peer.begin(1, "/3").await;
+    peer.end_body(1).await;
+    sleep(Duration::from_secs(1)).await;
+    peer.stop.cancel();
+    assert!(peer.response().await.unwrap().1.ends_with("/3"));
+    assert_eq!(timeout(Duration::from_millis(100), peer.response()).await, Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn told_to_leave_a_connection_does_not_wait_long_for_the_rest_of_a_body() {
+    let mut peer = Peer::of(slow_app(), patient());
+    peer.begin(1, "/0").await;
+    assert_eq!(peer.response().await.unwrap().0, 1);
+    peer.stop.cancel();
+    assert_eq!(timeout(Duration::from_secs(2), peer.response()).await, Ok(None));
+}
+
+/// Panics when it is asked for its length.
+struct Moody;
+
+impl http_body::Body for Moody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        Poll::Ready(None)
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        panic!("on purpose")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_anywhere_in_the_app_is_a_500_and_the_connection_goes_on() {
+    let mut peer = Peer::of(tower::service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Moody)) }), patient());
+    for _ in 0..2 {
+        peer.begin(1, "/").await;
+        peer.end_body(1).await;
+        assert!(peer.response().await.unwrap().1.starts_with("Status: 500 "));
+    }
+}
