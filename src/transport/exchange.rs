@@ -75,14 +75,15 @@ enum Look {
 }
 
 impl Exchange {
-    pub(super) fn new(app: BoxApp, request: Request<Body>, profile: &'static Profile) -> Self {
+    /// `body_follows`: the variables say that there is a body.
+    pub(super) fn new(app: BoxApp, request: Request<Body>, profile: &'static Profile, body_follows: bool) -> Self {
         Self {
             head_request: request.method() == Method::HEAD,
             method: request.method().clone(),
             uri: request.uri().clone(),
             stage: Stage::Handling(Box::new(app.oneshot(request))),
             profile,
-            upload_first: profile.head_ends_upload,
+            upload_first: profile.head_ends_upload && body_follows,
             ready: VecDeque::new(),
             excess_told: false,
         }
@@ -103,7 +104,7 @@ impl Exchange {
         !matches!(self.stage, Stage::Handling(_))
     }
 
-    /// The request body has ended.
+    /// The request body has ended, or its sender waits for us.
     pub(super) fn upload_ended(&mut self) {
         self.upload_first = false;
     }

@@ -23,6 +23,8 @@ pub(super) struct Slot {
     pub(super) keep_conn: bool,
     /// When the head of the response must have gone out.
     pub(super) deadline: Option<Instant>,
+    /// When the last piece of the request body came, or the request itself.
+    pub(super) heard: Instant,
     /// How long the handler may take.
     pub(super) timeout: Duration,
     /// Given back with the slot.
@@ -103,6 +105,10 @@ impl Exchanges {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.slots.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.slots.iter_mut()
     }
 
     /// Takes a request out. Its handler is dropped with the result.

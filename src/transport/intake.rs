@@ -96,15 +96,18 @@ impl<L: Link, W: Wire> Driver<L, W> {
             return self.refuse(id, Failure { status: StatusCode::INTERNAL_SERVER_ERROR, code: code::APP_PANICKED, sentence }, head_request);
         };
         self.timers.pause_over();
+        let body_follows = meta.content_length.map_or(meta.chunked, |length| length > 0);
         let exchange = ext::Exchange::new(vars, self.gateway, profile, meta);
         insert_extensions(&mut request, exchange);
+        let now = Instant::now();
         self.exchanges.add(Slot {
             id,
-            exchange: Exchange::new(app, request, profile),
+            exchange: Exchange::new(app, request, profile, body_follows),
             inbox,
             profile,
             keep_conn,
-            deadline: Some(Instant::now() + timeout),
+            heard: now,
+            deadline: Some(now + timeout),
             timeout,
             _permit: permit,
             own_waker: None,
@@ -128,7 +131,8 @@ impl<L: Link, W: Wire> Driver<L, W> {
     fn take_body(&mut self, id: RequestId, chunk: bytes::Bytes) {
         let Some(slot) = self.exchanges.get_mut(id) else { return };
         // A body on its way shows that somebody is still there: the time of the handler starts again.
-        slot.deadline = slot.deadline.map(|_| Instant::now() + slot.timeout);
+        slot.heard = Instant::now();
+        slot.deadline = slot.deadline.map(|_| slot.heard + slot.timeout);
         if slot.inbox.push(chunk).is_err() {
             slot.inbox.fail(BodyError::NoRoom);
             let sentence = "the request body had to wait on disk, and could not be written there";

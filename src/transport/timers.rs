@@ -3,6 +3,7 @@
 use super::{
     driver::{Driver, Phase},
     exchange::Failure,
+    exchanges::Slot,
     socket::Link,
 };
 use crate::{diagnostic::codes as code, proto::Wire};
@@ -19,6 +20,10 @@ const PROBE: Duration = Duration::from_secs(1);
 
 /// How long a body that nobody takes may hold up what stands behind it on a kept connection.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a response may be held back for an upload that makes no progress. A client that wants to see a part of the answer before it sends more would
+/// wait for ever.
+const UPLOAD_STALL: Duration = Duration::from_secs(2);
 
 /// How long a connection without a byte is kept when the process is leaving: its request may be on the way.
 const FRESH: Duration = Duration::from_secs(1);
@@ -93,6 +98,11 @@ fn keep_while(slot: &mut Option<Instant>, holds: bool, until: Instant) -> Option
     *slot
 }
 
+/// When the response of `slot` is no longer held back for its upload.
+fn stalled_at(slot: &Slot) -> Option<Instant> {
+    slot.exchange.waits_for_upload().then(|| slot.heard + UPLOAD_STALL)
+}
+
 impl<L: Link, W: Wire> Driver<L, W> {
     /// Brings all limits up to date and tells which ends first.
     pub(super) fn deadlines(&mut self, now: Instant) -> Option<Instant> {
@@ -124,6 +134,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             keep_while(&mut timers.probe, !reading, now + PROBE),
             timers.pause.map(|(since, _)| since + PAUSE).filter(|end| *end > now),
             self.exchanges.iter().filter_map(|slot| slot.deadline).min(),
+            self.exchanges.iter().filter_map(stalled_at).min(),
         ];
         ends.into_iter().flatten().min()
     }
@@ -146,6 +157,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
             if self.link.hung_up() {
                 self.departed();
             }
+        }
+        for slot in self.exchanges.iter_mut().filter(|slot| past(stalled_at(slot))) {
+            slot.exchange.upload_ended();
+            slot.poll_again();
         }
         self.fail_late(now);
     }
