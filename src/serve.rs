@@ -222,3 +222,32 @@ pub(crate) fn runtime_error(cause: String) -> Error {
     Error::new(code::RUNTIME, Blame::Operator, "the runtime could not start", "the host may limit processes, threads or descriptors too tightly")
         .with_source(cause)
 }
+
+#[cfg(all(test, feature = "cli"))]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+
+    fn app() -> BoxApp {
+        tower::service_fn(|_: http::Request<crate::Body>| ready(Ok::<_, std::convert::Infallible>(http::Response::new(String::new())))).into_box()
+    }
+
+    #[tokio::test]
+    async fn a_program_told_to_leave_while_it_starts_still_serves_who_waits_but_not_for_ever() {
+        let (mut signals, stop) = (Signals::watch().unwrap(), CancellationToken::new());
+        let slow = async {
+            crate::sys::terminate(std::process::id()).unwrap();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            app()
+        };
+        assert!(build_unless_stopped(slow, &mut signals, &stop, Duration::from_secs(20)).await.is_some());
+        assert!(stop.is_cancelled(), "it leaves once it has served them");
+
+        let (mut signals, stop) = (Signals::watch().unwrap(), CancellationToken::new());
+        let endless = async {
+            crate::sys::terminate(std::process::id()).unwrap();
+            pending::<BoxApp>().await
+        };
+        assert!(build_unless_stopped(endless, &mut signals, &stop, Duration::from_millis(100)).await.is_none());
+    }
+}

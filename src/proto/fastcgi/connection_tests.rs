@@ -218,3 +218,24 @@ fn long_data_is_cut_into_records_that_fit() {
     let (out, err) = (RecordType::STDOUT, RecordType::STDERR);
     assert_eq!(sizes, [(out, 65528), (out, 34472), (err, 4096), (err, 904)]);
 }
+
+proptest::proptest! {
+    /// Whatever comes in whatever pieces: the same events, no panic, and no more held than the limits allow.
+    #[test]
+    fn any_records_mean_the_same_however_they_are_cut(
+        records in proptest::collection::vec((0_u8..12, 0_u16..4, proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40)), 0..30),
+        step in 1_usize..50,
+    ) {
+        let input: Vec<u8> = records.iter().flat_map(|(kind, id, content)| record(RecordType(*kind), *id, content)).collect();
+        let mut connection = Connection::new(limits());
+        let whole = feed(&mut connection, &input, input.len().max(1), &mut Outbox::default());
+        proptest::prop_assert!(connection.params_held <= limits().connection_params_bytes);
+        let cut = feed(&mut Connection::new(limits()), &input, step, &mut Outbox::default());
+        proptest::prop_assert_eq!(whole, cut);
+    }
+
+    #[test]
+    fn any_bytes_are_events_or_a_violation(input in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+        let _ = feed(&mut Connection::new(limits()), &input, 7, &mut Outbox::default());
+    }
+}
