@@ -1,5 +1,6 @@
 //! Every call to libc, each behind a safe function. The only file that may hold `unsafe`.
 #![allow(unsafe_code, reason = "this is the place for it")]
+#![allow(clippy::unnecessary_cast, reason = "the types of libc differ between machines and libcs")]
 
 use std::{
     ffi::OsStr,
@@ -53,7 +54,7 @@ pub(crate) fn socket_path(fd: impl AsFd) -> Option<PathBuf> {
         .sun_path
         .iter()
         .take(len.saturating_sub(size_of::<libc::sa_family_t>()))
-        .map(|byte| byte.cast_unsigned())
+        .map(|byte| *byte as u8)
         .take_while(|byte| *byte != 0)
         .collect();
     (!path.is_empty()).then(|| Path::new(OsStr::from_bytes(&path)).to_owned())
@@ -76,7 +77,7 @@ pub(crate) fn try_connect(path: &Path) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path is too long for a socket"));
     }
     for (to, from) in address.sun_path.iter_mut().zip(bytes) {
-        *to = from.cast_signed();
+        *to = *from as libc::c_char;
     }
     let len = libc::socklen_t::try_from(size_of::<libc::sockaddr_un>()).map_err(io::Error::other)?;
     // SAFETY: has no preconditions; the result is checked.
@@ -181,7 +182,6 @@ pub(crate) fn is_memory_backed(path: &Path) -> bool {
     let filled = unsafe { libc::statfs(path.as_ptr(), stat.as_mut_ptr()) } == 0;
     // SAFETY: zeroed bytes are a valid statfs even if nothing was filled in.
     let kind = unsafe { stat.assume_init() }.f_type;
-    #[allow(clippy::unnecessary_cast, reason = "the width of these differs between libcs")]
     let memory = [libc::TMPFS_MAGIC as i64, 0x8584_58f6_i64].contains(&(kind as i64));
     filled && memory
 }
