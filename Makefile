@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
 .PHONY: help setup demo test test-fast test-servers lint docs
 
 # Root may do all that the tests ask for: run programs as another user, write below /var/www.
@@ -38,7 +39,7 @@ test: setup lint
 	cargo test --lib --bins
 	cargo test --test it -- --include-ignored
 	cargo test --doc
-	@$(MAKE) --no-print-directory docs
+	@$(MAKE) docs
 	@echo "make test: all checks passed"
 
 test-fast:

@@ -7,7 +7,7 @@ use super::door::Door;
 use super::process;
 use super::site::{SUEXEC_USER, Site, WEB_SERVER_USER};
 
-/// Apache in the foreground. `lines` are added at the end of its configuration.
+/// Apache in the foreground. `lines` are added to its configuration, before what makes the door, since the first `ProxyPass` counts.
 pub(crate) fn command(site: &Site, port: u16, door: Door, lines: &str) -> Command {
     let file = site.root().join("apache.conf");
     fs::write(&file, configuration(site, port, door, lines)).unwrap();
@@ -51,8 +51,8 @@ DocumentRoot "{docroot}"
   AllowOverride All
   Require all granted
 </Directory>
-{door}
 {lines}
+{door}
 "#
     )
 }

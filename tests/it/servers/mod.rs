@@ -5,13 +5,7 @@
 //! for nothing but suexec. A program that is missing is a failure and never a skip; `make test-servers` sets up what is
 //! missing and runs these tests alone.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "clippy.toml allows these in tests, but takes only the test functions themselves for tests"
-)]
+#![allow(clippy::print_stdout, reason = "figures that `--nocapture` shows")]
 
 mod apache;
 mod big_bodies;
@@ -19,6 +13,7 @@ mod client;
 mod door;
 mod every_route;
 mod generous_limits;
+mod live_pages;
 mod nginx;
 mod no_port;
 mod process;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::door::Door;
-use super::process::signal;
+use super::process::{signal, wait_for};
 use super::routes::ask_every_route;
 use super::server::{Server, Setup};
 
@@ -32,8 +32,10 @@ fn since_start_of<'a>(trace: &'a str, program: &str) -> Vec<&'a str> {
 #[ignore = "needs real web servers: make test-servers"]
 fn a_program_under_mod_fcgid_binds_nothing() {
     let server = Setup::new(Door::Fcgid).traced().start();
-    let pid = fs::read_to_string(server.site.run().join("apache.pid")).unwrap();
-    let trace = trace_of(server, pid.trim().parse().unwrap());
+    // Apache listens a little before it writes this file.
+    let file = server.site.run().join("apache.pid");
+    let leader = wait_for("the pid of Apache", || fs::read_to_string(&file).ok()?.trim().parse().ok());
+    let trace = trace_of(server, leader);
     // Apache itself binds its port, so strace does see what it is there for.
     assert!(trace.lines().any(binds_internet_address), "{trace}");
     for line in since_start_of(&trace, "/htdocs/app.fcgi\"") {
