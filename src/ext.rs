@@ -85,7 +85,7 @@ impl Exchange {
         self.0.meta.host.as_deref()
     }
 
-    /// The name of the site that the request was given to. None as long as no site is configured.
+    /// The name of the site that the request was given to, where several are served. None for a program that is one site.
     #[must_use]
     pub fn site(&self) -> Option<&str> {
         None

@@ -19,6 +19,11 @@
 //! * [`RequestExt`]: what the web server said about a request beyond `http::Request`.
 //! * [`testing::oneshot`]: a request through all of lodger in a test of your app.
 //!
+//! * [`background`], [`state_dir`]: work and files that outlive a response or a process.
+//!
+//! What the app prints to stdout never reaches a visitor: behind a web server it goes to a log or nowhere. Log with `tracing`; warnings and errors go to the log of the site,
+//! and `RUST_LOG` lets more through.
+//!
 //! Features: `cli` (the command line) and `axum08` (`ConnectInfo<SocketAddr>` and `OriginalUri`), both on by default. Any tower service works without them.
 //!
 //! To read the source, follow a request: `gateway` (who started us), `transport` (moves bytes), `proto` (bytes to events), `cgi` (variables to a request

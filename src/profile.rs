@@ -42,7 +42,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The name, as the log and `/env` of the test application show it: `nginx`, `mod_fcgid`, …, `unknown`.
+    /// The name: `nginx`, `nginx-keep-conn`, `mod_fcgid`, `mod_proxy_fcgi`, `mod_cgid`, …, `unknown`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name

@@ -18,6 +18,7 @@ use http_body_util::{BodyExt as _, Full};
 use std::{
     ffi::OsString,
     future::pending,
+    io,
     marker::PhantomData,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -39,7 +40,8 @@ const START_AGAIN: Duration = Duration::from_secs(1);
 /// closure is called inside a tokio runtime, after lodger knows who started the program. When it fails, the program answers 503 and tries again with
 /// a later request: a process that exits would cost the site its place with mod_fcgid.
 ///
-/// A tracing subscriber of your own is installed before `run` is called: once it runs, warnings and errors go to the log of the web server.
+/// Warnings and errors that the app logs with `tracing` go to the error log of the site; the variable `RUST_LOG` (`info`, `debug`, `my_app=info,warn`) lets more
+/// through. What it prints to stdout never reaches a visitor. A tracing subscriber of your own is installed before `run` is called: once it runs, warnings and errors go to the log of the web server.
 ///
 /// Needs no runtime and must not be called inside one; use [`serve`](crate::serve()) there.
 ///
@@ -147,8 +149,10 @@ impl<M, A: IntoApp<M>> Program<A, M> {
 
     /// Listens on a Unix socket of our own.
     pub(crate) fn listen_at(self, path: &Path, mode: u32) -> ExitCode {
-        match Door::open(path, mode).map_err(socket_error) {
+        let open = Door::open(path, mode).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())));
+        match open.map_err(socket_error) {
             Ok((door, listener)) => {
+                tell_person(path);
                 let code = self.accept(listener.into(), Ownership::Own);
                 drop(door);
                 code
@@ -185,7 +189,7 @@ impl<M, A: IntoApp<M>> Program<A, M> {
     }
 }
 
-fn runtime(worker_threads: usize) -> std::io::Result<Runtime> {
+fn runtime(worker_threads: usize) -> io::Result<Runtime> {
     let mut builder = if worker_threads > 1 { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     if worker_threads > 1 {
         builder.worker_threads(worker_threads);
@@ -205,11 +209,20 @@ fn note_arguments(args: &[OsString]) {
     }
 }
 
+/// A person who started the program in a terminal would wonder at its silence.
+fn tell_person(path: &Path) {
+    use std::io::{IsTerminal as _, Write as _};
+    let mut stderr = io::stderr();
+    if stderr.is_terminal() {
+        let _ = writeln!(stderr, "listening on {}; Ctrl-C ends it", path.display());
+    }
+}
+
 /// Tells a person, or the error log, why the program ends.
 pub(crate) fn report(error: &Error, exit: u8) -> ExitCode {
     use std::io::Write as _;
     // There is nobody left to tell when even stderr is gone.
-    let _ = writeln!(std::io::stderr(), "{}", error.report());
+    let _ = writeln!(io::stderr(), "{}", error.report());
     ExitCode::from(exit)
 }
 

@@ -203,7 +203,7 @@ pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, 
     let mut signals = Signals::watch().map_err(|error| runtime_error(error.to_string()))?;
     let shared = Shared::new(limits, Ownership::Shared, CancellationToken::new());
     let whole = tokio::select! {
-        whole = stdio::serve_cgi(vars, app.await, Arc::clone(&shared)) => whole.map_err(socket_error)?,
+        whole = stdio::serve_cgi(vars, app, Arc::clone(&shared)) => whole.map_err(socket_error)?,
         () = async { signals.stop().await; tokio::time::sleep(drain_timeout).await } => {
             tracing::warn!(target: "lodger", "{}: the request was not finished when the process had to leave", code::DRAIN_DEADLINE);
             return Ok(true);

@@ -125,6 +125,12 @@ pub(crate) fn replace_with_null(fd: RawFd) -> io::Result<()> {
     check(unsafe { libc::dup2(null.as_raw_fd(), fd) }).map(drop)
 }
 
+/// Makes the standard descriptor `fd` a copy of `other`.
+pub(crate) fn replace(fd: RawFd, other: RawFd) -> io::Result<()> {
+    // SAFETY: the numbers are checked by the call; the descriptors 0 to 2, which this is called for, are owned by nobody in std's sense.
+    check(unsafe { libc::dup2(other, fd) }).map(drop)
+}
+
 /// Marks every descriptor from `first` on as closed on exec. Web servers leak descriptors into us; children of the app need not have them.
 pub(crate) fn close_on_exec_from(first: libc::c_uint) {
     // SAFETY: the call changes a flag of descriptors and closes none. Kernels before 5.11 do not know it, and then all stays as it was.

@@ -36,7 +36,7 @@ const EXAMPLES: &str = "Examples:
 
 /// A web application for shared hosting. Behind a web server it needs no arguments.
 #[derive(Debug, Parser)]
-#[command(version, disable_help_subcommand = true, max_term_width = 80, args_conflicts_with_subcommands = true)]
+#[command(version, max_term_width = 80, args_conflicts_with_subcommands = true)]
 struct CommandLine {
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -61,7 +61,7 @@ struct ServeArgs {
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// The permissions of the socket, as chmod takes them
-    #[arg(long, value_name = "MODE", default_value = "0660", value_parser = octal)]
+    #[arg(long, value_name = "MODE", default_value = "0660", value_parser = octal, requires = "socket")]
     socket_mode: u32,
 }
 
@@ -69,8 +69,9 @@ struct ServeArgs {
 #[derive(Debug, Args)]
 pub(super) struct RequestArgs {
     /// GET, POST, …
+    #[arg(value_parser = method)]
     pub(super) method: http::Method,
-    /// The path, as the visitor would see it behind the host name
+    /// The path inside the app, with its query
     #[arg(value_name = "PATH")]
     pub(super) target: String,
     /// The way into the program
@@ -79,13 +80,13 @@ pub(super) struct RequestArgs {
     /// The host that is asked for
     #[arg(long, default_value = "localhost")]
     pub(super) host: String,
-    /// Where the program is said to live, such as /sub/app.fcgi
-    #[arg(long, value_name = "SCRIPT")]
+    /// Where the app is said to live, such as /sub or /sub/app.fcgi; the visitor sees MOUNT + PATH
+    #[arg(long, value_parser = mount)]
     pub(super) mount: Option<String>,
     /// A header, such as 'Accept: text/html'
     #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header)]
     pub(super) headers: Vec<(http::HeaderName, http::HeaderValue)>,
-    /// The body
+    /// The body, sent as a form unless -H says something else
     #[arg(short, long, value_name = "BODY")]
     pub(super) data: Option<String>,
     /// Print the records and when they came
@@ -98,6 +99,16 @@ pub(super) struct RequestArgs {
 pub(super) enum Via {
     Fastcgi,
     Cgi,
+}
+
+/// Methods are written in capitals, and people type them as they come.
+fn method(text: &str) -> Result<http::Method, String> {
+    text.to_ascii_uppercase().parse().map_err(|_| format!("`{text}` is no method"))
+}
+
+fn mount(text: &str) -> Result<String, String> {
+    let mount = text.trim_end_matches('/');
+    if mount.is_empty() || mount.starts_with('/') { Ok(mount.to_owned()) } else { Err(format!("`{text}` is no place; it starts with a slash")) }
 }
 
 fn octal(text: &str) -> Result<u32, String> {

@@ -78,7 +78,7 @@ fn make_request(args: &RequestArgs) -> Result<Request<Bytes>, String> {
 
 fn vars(args: &RequestArgs, request: &Request<Bytes>, program: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
-    let script = match &args.mount {
+    let script = match args.mount.as_ref().filter(|mount| !mount.is_empty()) {
         // Addressed directly: /sub/app.fcgi/path.
         Some(mount) => Script {
             name: mount.clone(),

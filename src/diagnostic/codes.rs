@@ -61,6 +61,7 @@ codes! {
     // Life
     DRAIN_DEADLINE = "LG0601";
     STATE_IN_THE_OPEN = "LG0602";
+    NO_STATE = "LG0603";
     // The app
     APP_PANICKED = "LG0701";
     APP_FAILED = "LG0702";

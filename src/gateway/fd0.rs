@@ -62,9 +62,15 @@ pub(crate) fn take_listener() -> io::Result<(OwnedFd, Ownership)> {
     Ok((listener, ownership))
 }
 
-/// Our own copies of stdin and stdout for one CGI exchange; the originals are let go later, with [`release_stdio`].
+/// Takes stdin and stdout of one CGI exchange for us alone: what the app prints goes to stderr from now on, and not into the response, and what it
+/// reads from stdin is empty. The rest is let go later, with [`release_stdio`].
 pub(crate) fn take_stdio() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok((sys::duplicate(0)?, sys::duplicate(1)?))
+    let taken = (sys::duplicate(0)?, sys::duplicate(1)?);
+    sys::replace_with_null(0)?;
+    if sys::replace(1, 2).is_err() {
+        sys::replace_with_null(1)?;
+    }
+    Ok(taken)
 }
 
 /// Lets go of fds 0, 1 and 2, so that the web server sees the end of the response while work goes on.

@@ -8,7 +8,7 @@ use crate::{
 };
 use std::path::PathBuf;
 
-/// The protocol that a request came by.
+/// The protocol that a request came by. FastCGI and CGI are spoken today; the others have their names already, so that a `match` need not change for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Gateway {

@@ -20,7 +20,7 @@ use std::{
 ///
 /// # Errors
 ///
-/// When none of these can be created and written to. The answer is found once and kept.
+/// When none of these can be created and written to (`LG0603`); the text says what to create. The answer is found once and kept.
 pub fn state_dir() -> io::Result<&'static Path> {
     static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let found = FOUND.get_or_init(|| find().map_err(|error| error.to_string()));
@@ -49,7 +49,15 @@ fn find_beside(folder: &Path, home: Option<&Path>) -> io::Result<PathBuf> {
         return Ok(state);
     }
     let last = folder.join(".ht-lodger");
-    make(&last)?;
+    if let Err(error) = make(&last) {
+        let place = folder.parent().unwrap_or(folder).display();
+        let sentence = format!(
+            "{}: there is no folder to keep state in: {place}, the home directory and {} cannot be written to ({error})",
+            code::NO_STATE,
+            folder.display()
+        );
+        return Err(io::Error::new(error.kind(), format!("{sentence}; create {place}/{ours} and give it to the user that the program runs as")));
+    }
     tracing::warn!(target: "lodger", "{}: the state directory lies beside the program, in {}; create ../lodger-{name} to keep it out of the web space", code::STATE_IN_THE_OPEN, last.display());
     Ok(last)
 }
@@ -87,6 +95,16 @@ fn hash(path: &Path) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_any_folder_the_error_says_what_to_create() {
+        let root = tempfile::tempdir().unwrap();
+        // A file where the folder should be: nothing can be created below it, not even by root.
+        let folder = root.path().join("file");
+        fs::write(&folder, "").unwrap();
+        let error = find_beside(&folder, None).unwrap_err().to_string();
+        assert!(error.starts_with("LG0603: ") && error.contains("lodger-file"), "{error}");
+    }
 
     #[test]
     fn a_private_sibling_comes_first_then_the_home_then_the_folder_itself() {

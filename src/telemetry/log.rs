@@ -46,7 +46,7 @@ pub(crate) fn keep<R>(work: impl FnOnce() -> R) -> (R, String) {
 
 /// The layer that sends warnings and errors of a request to the log of the web server, and all else to stderr.
 ///
-/// Programs made with [`run`](crate::run()) have it. Add it to a registry of your own when you use [`serve`](crate::serve()):
+/// It writes every event it gets: put a filter on it, or everything down to `trace` goes to stderr. Programs made with [`run`](crate::run()) have it. Add it to a registry of your own when you use [`serve`](crate::serve()):
 ///
 /// ```
 /// use tracing_subscriber::layer::SubscriberExt as _;

@@ -53,7 +53,9 @@ fn refuse_taken(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-        Ok(metadata) if !metadata.file_type().is_socket() => Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket lies there")),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is no socket lies there"))
+        }
         // A socket that refuses connects is stale. One that cannot be asked may belong to somebody who is alive.
         Ok(_) => match sys::try_connect(path) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),

@@ -145,13 +145,14 @@ pub(crate) fn environment() -> CgiVars {
     CgiVars::from_pairs(std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())))
 }
 
-/// Answers the one request that `vars` describe. The result tells whether the response went out whole.
+/// Answers the one request that `vars` describe. stdin and stdout are taken before the app is built, which may print. The result tells whether the response went out whole.
 ///
 /// # Errors
 ///
 /// When stdin or stdout cannot be used at all.
-pub(crate) async fn serve_cgi(vars: CgiVars, app: BoxApp, shared: Arc<Shared>) -> io::Result<bool> {
+pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, shared: Arc<Shared>) -> io::Result<bool> {
     let (input, output) = fd0::take_stdio()?;
+    let app = app.await;
     let length = match cgi_body(&vars) {
         Ok(CgiBody::None) => BodyLength::None,
         Ok(CgiBody::Exact(length)) => BodyLength::Exact(length),

@@ -170,6 +170,20 @@ fn a_warning_goes_to_stderr_and_not_into_the_response() {
 }
 
 #[test]
+fn what_the_app_prints_cannot_get_into_the_response() {
+    let mut child = program(&[("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/slow?ms=60000")]).spawn().unwrap();
+    let descriptor = |fd: u8| fs::read_link(format!("/proc/{}/fd/{fd}", child.id())).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while descriptor(1) != descriptor(2) {
+        assert!(Instant::now() < deadline, "stdout is still {:?}", descriptor(1));
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(descriptor(0).as_os_str(), "/dev/null");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn work_goes_on_behind_the_response_with_stdio_let_go() {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     let (stdin, stdout) = (OwnedFd::from(theirs.try_clone().unwrap()), OwnedFd::from(theirs));

@@ -30,7 +30,13 @@ fn help_and_version_are_fine_and_nonsense_is_wrong_usage() {
     let help = run(&["--help"]);
     assert!(help.status.success() && text(&help.stdout).contains("request") && text(&help.stdout).contains("Examples:"));
     assert_eq!(text(&run(&["--version"]).stdout), concat!("testapp built with lodger ", env!("CARGO_PKG_VERSION"), "\n"));
-    for nonsense in [&["reqest"][..], &["request"], &["request", "GET", "no-slash"], &["request", "GET", "/", "-H", "nonsense"]] {
+    for nonsense in [
+        &["reqest"][..],
+        &["request"],
+        &["request", "GET", "no-slash"],
+        &["request", "GET", "/", "-H", "nonsense"],
+        &["request", "GET", "/", "--mount", "x"],
+    ] {
         assert_eq!(run(nonsense).status.code(), Some(2), "{nonsense:?}");
     }
 }
@@ -63,6 +69,14 @@ fn host_mount_and_headers_reach_the_app() {
     let seen: serde_json::Value = serde_json::from_slice(&run(&args).stdout).unwrap();
     assert_eq!((&seen["host"], &seen["mount"], &seen["uri"]), (&"a.example".into(), &"/sub/app.fcgi".into(), &"/env?x=1".into()));
     assert!(seen["headers"].as_array().unwrap().contains(&serde_json::json!(["x-tag", "one"])));
+}
+
+#[test]
+fn a_mount_is_a_folder_or_a_program_and_a_method_may_be_typed_small() {
+    for (mount, expect) in [("/sub", "/sub"), ("/sub/", "/sub"), ("/", "")] {
+        let seen: serde_json::Value = serde_json::from_slice(&run(&["request", "get", "/env", "--mount", mount]).stdout).unwrap();
+        assert_eq!((&seen["mount"], &seen["uri"], &seen["method"]), (&expect.into(), &"/env".into(), &"GET".into()), "{mount}");
+    }
 }
 
 #[test]

@@ -10,7 +10,20 @@ const WITH_A_PROGRAM: [(&str, Door); 3] =
     [("apache-fcgid.htaccess", Door::Fcgid), ("apache-fcgid-side-door.htaccess", Door::Fcgid), ("apache-cgi.htaccess", Door::Cgid)];
 
 /// Files that nobody may download, under names that people really give them.
-const PRIVATE: [&str; 8] = ["lodger.toml", "data.sqlite", "visits.db", "error.log", "app.new", "page.html.bak", ".env", ".git/config"];
+const PRIVATE: [&str; 12] = [
+    "data.sqlite3",
+    "app.db-wal",
+    "app.sqlite-journal",
+    "index.html~",
+    "lodger.toml",
+    "data.sqlite",
+    "visits.db",
+    "error.log",
+    "app.new",
+    "page.html.bak",
+    ".env",
+    ".git/config",
+];
 
 /// A web space with the sample in the top folder and in a sub-folder, each with real files.
 fn start(name: &str, door: Door) -> Server {
