@@ -22,6 +22,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
+use tokio::time::{Instant, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// mod_fcgid kills 8 s after the first SIGTERM.
@@ -140,7 +141,7 @@ pub(crate) async fn serve_listener(
     let mut signals = Signals::watch().map_err(|error| runtime_error(error.to_string()))?;
     let listener = Listener::from_fd(fd).map_err(socket_error)?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let Some(app) = build_unless_stopped(app, &mut signals, &stop, drain_timeout).await else {
+    let Some((app, told)) = build_unless_stopped(app, &mut signals, &stop, drain_timeout).await else {
         return Ok(());
     };
     let shared = Shared::new(limits, ownership, stop.clone());
@@ -154,31 +155,38 @@ pub(crate) async fn serve_listener(
         }
     }
     tasks.close();
-    finish(&tasks, &shared, drain_timeout, signals).await;
+    // The time of the host runs from the first signal on, also when that came while the app was built.
+    let until = told.unwrap_or_else(Instant::now) + drain_timeout;
+    finish(&tasks, &shared, until, signals).await;
     Ok(())
 }
 
 /// Builds the app. Told to leave meanwhile, it goes on for as long as the host allows, since visitors may be waiting; then there is no app.
+/// Beside the app it tells when the signal came.
 async fn build_unless_stopped(
     app: impl Future<Output = BoxApp>,
     signals: &mut Signals,
     stop: &CancellationToken,
     within: Duration,
-) -> Option<BoxApp> {
+) -> Option<(BoxApp, Option<Instant>)> {
     tokio::pin!(app);
     tokio::select! {
-        app = &mut app => return Some(app),
+        app = &mut app => return Some((app, None)),
         () = signals.stop() => stop.cancel(),
     }
-    let built = tokio::time::timeout(within, app).await.ok();
-    if built.is_none() {
-        tracing::warn!(target: "lodger", "{}: the app was not built when the process had to leave", code::DRAIN_DEADLINE);
+    let told = Instant::now();
+    tokio::select! {
+        app = &mut app => return Some((app, Some(told))),
+        () = signals.impatience() => {}
+        () = sleep_until(told + within) => {
+            tracing::warn!(target: "lodger", "{}: the app was not built when the process had to leave", code::DRAIN_DEADLINE);
+        }
     }
-    built
+    None
 }
 
 /// Waits for connections and background tasks, no longer than the host allows.
-async fn finish(tasks: &TaskTracker, shared: &Shared, within: Duration, mut signals: Signals) {
+async fn finish(tasks: &TaskTracker, shared: &Shared, until: Instant, mut signals: Signals) {
     let background = life::background_tasks();
     background.close();
     let all = async {
@@ -188,7 +196,7 @@ async fn finish(tasks: &TaskTracker, shared: &Shared, within: Duration, mut sign
     tokio::select! {
         () = all => {}
         () = signals.impatience() => {}
-        () = tokio::time::sleep(within) => {
+        () = sleep_until(until) => {
             let requests = shared.in_work.load(Ordering::Relaxed);
             tracing::warn!(target: "lodger", "{}: {requests} requests and {} tasks were not finished when the process had to leave", code::DRAIN_DEADLINE, background.len());
         }
@@ -202,18 +210,26 @@ pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, 
     let drain_timeout = limits.drain_timeout;
     let mut signals = Signals::watch().map_err(|error| runtime_error(error.to_string()))?;
     let shared = Shared::new(limits, Ownership::Shared, CancellationToken::new());
+    let mut told = None;
+    let cut = async {
+        signals.stop().await;
+        let until = *told.insert(Instant::now()) + drain_timeout;
+        tokio::select! {
+            () = signals.impatience() => {}
+            () = sleep_until(until) => {
+                tracing::warn!(target: "lodger", "{}: the request was not finished when the process had to leave", code::DRAIN_DEADLINE);
+            }
+        }
+    };
     let whole = tokio::select! {
         whole = stdio::serve_cgi(vars, app, Arc::clone(&shared)) => whole.map_err(socket_error)?,
-        () = async { signals.stop().await; tokio::time::sleep(drain_timeout).await } => {
-            tracing::warn!(target: "lodger", "{}: the request was not finished when the process had to leave", code::DRAIN_DEADLINE);
-            return Ok(true);
-        }
+        () = cut => return Ok(false),
     };
     if !life::background_tasks().is_empty() {
         fd0::release_stdio().map_err(socket_error)?;
         let no_connections = TaskTracker::new();
         no_connections.close();
-        finish(&no_connections, &shared, drain_timeout, signals).await;
+        finish(&no_connections, &shared, told.unwrap_or_else(Instant::now) + drain_timeout, signals).await;
     }
     Ok(whole)
 }

@@ -37,8 +37,6 @@ pub(crate) struct Meta {
     pub(crate) host: Option<String>,
     /// `CONTENT_LENGTH` where it is a number: advice, not truth.
     pub(crate) content_length: Option<u64>,
-    /// Whether the client sent its body in chunks, so that its length was not known.
-    pub(crate) chunked: bool,
     /// Whether the variables say that there is no body, so that a peer that forgets to end it is not waited for.
     pub(crate) no_body: bool,
 }
@@ -128,7 +126,6 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
         https: origin.https,
         host: origin.host,
         content_length,
-        chunked: known.chunked,
         no_body: !known.chunked && content_length.map_or(bodiless && known.content_length.is_empty(), |length| length == 0),
         mount,
     };

@@ -17,6 +17,7 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
+use tokio::time::Instant;
 use tower::{ServiceExt as _, util::Oneshot};
 
 /// Held chunks up to this size in all are sent in the buffer of the head.
@@ -48,6 +49,8 @@ pub(super) struct Exchange {
     profile: &'static Profile,
     /// Whether the request body is still on its way behind a web server that would stop sending it when it saw the head.
     upload_first: bool,
+    /// When the response began to be held back.
+    held_since: Instant,
     /// Chunks on their way, in order, before anything else the stage has to say.
     ready: VecDeque<Bytes>,
     /// Method and target, for the log.
@@ -83,6 +86,7 @@ impl Exchange {
             uri: request.uri().clone(),
             stage: Stage::Handling(Box::new(app.oneshot(request))),
             profile,
+            held_since: Instant::now(),
             upload_first: profile.head_ends_upload && body_follows,
             ready: VecDeque::new(),
             excess_told: false,
@@ -112,6 +116,11 @@ impl Exchange {
     /// Whether nothing goes on before the request body has ended, so that it has to be read whoever takes it.
     pub(super) fn waits_for_upload(&self) -> bool {
         self.upload_first && matches!(self.stage, Stage::Holding { .. })
+    }
+
+    /// When the response began to be held back.
+    pub(super) fn held_since(&self) -> Instant {
+        self.held_since
     }
 
     /// Goes on until there is something to send.
@@ -205,6 +214,7 @@ impl Exchange {
         }
         head.declared = head.declared.or(known.filter(|length| *length > 0 || !self.head_request));
         if head.body_allowed {
+            self.held_since = Instant::now();
             self.set(Stage::Holding { head, body, held: Vec::new(), held_len: 0 });
         } else {
             let length = head.declared;

@@ -96,7 +96,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             return self.refuse(id, Failure { status: StatusCode::INTERNAL_SERVER_ERROR, code: code::APP_PANICKED, sentence }, head_request);
         };
         self.timers.pause_over();
-        let body_follows = meta.content_length.map_or(meta.chunked, |length| length > 0);
+        let body_follows = !meta.no_body;
         let exchange = ext::Exchange::new(vars, self.gateway, profile, meta);
         insert_extensions(&mut request, exchange);
         let now = Instant::now();

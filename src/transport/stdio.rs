@@ -154,10 +154,10 @@ pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, 
     let (input, output) = fd0::take_stdio()?;
     let app = app.await;
     let length = match cgi_body(&vars) {
-        Ok(CgiBody::None) => BodyLength::None,
+        // A length that is none is refused before a byte of the body is looked at.
+        Ok(CgiBody::None) | Err(_) => BodyLength::None,
         Ok(CgiBody::Exact(length)) => BodyLength::Exact(length),
-        // A request that will be refused for its length is read to its end like any other.
-        Ok(CgiBody::UntilEof) | Err(_) => BodyLength::UntilEof,
+        Ok(CgiBody::UntilEof) => BodyLength::UntilEof,
     };
     let link = Stdio { input: End::new(input, Interest::READABLE)?, output: End::new(output, Interest::WRITABLE)? };
     let (bytes, pairs) = vars.into_spans();

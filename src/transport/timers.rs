@@ -100,7 +100,8 @@ fn keep_while(slot: &mut Option<Instant>, holds: bool, until: Instant) -> Option
 
 /// When the response of `slot` is no longer held back for its upload.
 fn stalled_at(slot: &Slot) -> Option<Instant> {
-    slot.exchange.waits_for_upload().then(|| slot.heard + UPLOAD_STALL)
+    // Before it was held back nothing was waited for, and a full window may have kept us from reading.
+    slot.exchange.waits_for_upload().then(|| slot.heard.max(slot.exchange.held_since()) + UPLOAD_STALL)
 }
 
 impl<L: Link, W: Wire> Driver<L, W> {
@@ -109,7 +110,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let limits = &self.shared.limits;
         let quiet = self.exchanges.is_empty() && self.out.is_empty();
         // A record that is not complete, on a connection that is otherwise quiet, is the beginning of a request.
-        let begun = (quiet && !self.input.is_empty()).then_some(UNNAMED);
+        let begun = (quiet && !self.input.is_empty() && self.wire.oldest_discarding().is_none()).then_some(UNNAMED);
         let incomplete = self.wire.oldest_incomplete().or(begun).filter(|_| self.phase == Phase::Open);
         let idle_for = match (self.stopping, self.received_any) {
             (true, _) => FRESH,
