@@ -37,6 +37,8 @@ pub struct Profile {
     pub(crate) head_ends_upload: bool,
     /// Whether this server joins repeated `Cookie` headers with a comma.
     pub(crate) joins_cookies_with_comma: bool,
+    /// Whether this server joins headers that a client repeats, so that a variable which comes twice stands for two names (`X_Y` and `X-Y`).
+    pub(crate) joins_repeated_headers: bool,
     /// Whether a path may be split so that `PATH_INFO` is everything and `SCRIPT_NAME` is a made-up first segment.
     pub(crate) invents_script_name: bool,
 }
@@ -60,12 +62,13 @@ impl Profile {
             request_timeout_max: None,
             head_ends_upload: false,
             joins_cookies_with_comma: false,
+            joins_repeated_headers: false,
             invents_script_name: false,
         }
     }
 
     const fn apache(name: &'static str) -> Self {
-        Self { joins_cookies_with_comma: true, invents_script_name: true, header_count: 1000, ..Self::new(name) }
+        Self { joins_cookies_with_comma: true, joins_repeated_headers: true, invents_script_name: true, header_count: 1000, ..Self::new(name) }
     }
 }
 
@@ -113,10 +116,10 @@ pub(crate) static NGINX_KEEP_CONN: Profile = Profile {
 };
 
 /// lighttpd: takes a close without a declared length for the end.
-pub(crate) static LIGHTTPD: Profile = Profile { header_count: 500, ..Profile::new("lighttpd") };
+pub(crate) static LIGHTTPD: Profile = Profile { header_count: 500, joins_repeated_headers: true, ..Profile::new("lighttpd") };
 
 /// Caddy: joins cookies with a comma like Apache.
-pub(crate) static CADDY: Profile = Profile { joins_cookies_with_comma: true, ..Profile::new("caddy") };
+pub(crate) static CADDY: Profile = Profile { joins_cookies_with_comma: true, joins_repeated_headers: true, ..Profile::new("caddy") };
 
 /// OpenLiteSpeed and LiteSpeed over FastCGI: a close before END makes it send the request again, so END always.
 pub(crate) static LITESPEED: Profile = Profile { abort_declared: Abort::End, abort_undeclared: Abort::End, ..Profile::new("litespeed") };

@@ -94,6 +94,7 @@ fn map(fixture: &Fixture) -> (Result<(Parts, Meta, CgiBody), VarError>, &'static
     let context = Context {
         program: Some(Path::new(&fixture.exe)),
         joins_cookies_with_comma: profile.joins_cookies_with_comma,
+        joins_repeated_headers: profile.joins_repeated_headers,
         invents_script_name: profile.invents_script_name,
     };
     let mapped = parts_from_vars(&vars, &context).and_then(|(parts, meta)| {

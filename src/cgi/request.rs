@@ -48,6 +48,8 @@ pub(crate) struct Context<'a> {
     pub(crate) program: Option<&'a Path>,
     /// Whether the server joins repeated cookies with a comma.
     pub(crate) joins_cookies_with_comma: bool,
+    /// Whether a header that comes twice stands for two names.
+    pub(crate) joins_repeated_headers: bool,
     /// Whether the server may make `SCRIPT_NAME` up.
     pub(crate) invents_script_name: bool,
 }
@@ -85,6 +87,9 @@ struct Known<'a> {
 pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(Parts, Meta), VarError> {
     let mut headers = HeaderMap::with_capacity(vars.len().min(USUAL_HEADERS));
     let known = read_vars(vars, &mut headers);
+    if context.joins_repeated_headers {
+        drop_collisions(&mut headers);
+    }
     let method = known.method.and_then(|method| Method::from_bytes(method).ok()).ok_or(VarError::Method)?;
 
     if known.cookies > 0 {
@@ -179,6 +184,20 @@ fn read_vars<'a>(vars: &'a CgiVars, headers: &mut HeaderMap) -> Known<'a> {
         }
     }
     known
+}
+
+/// Takes out headers that a client could have smuggled in under another name: `X_Y` and `X-Y` are one variable. Behind a server that joins what is
+/// repeated, one that comes twice is two names, and which of them an app would believe is nobody's guess. Equal values are one.
+fn drop_collisions(headers: &mut HeaderMap) {
+    let repeated: Vec<HeaderName> = headers.keys().filter(|name| headers.get_all(*name).iter().nth(1).is_some()).cloned().collect();
+    for name in repeated {
+        let mut values = headers.get_all(&name).iter();
+        let equal = values.next().cloned().filter(|first| values.all(|other| other == first));
+        match equal {
+            Some(value) => drop(headers.insert(name, value)),
+            None => drop(headers.remove(name)),
+        }
+    }
 }
 
 fn without_redirects(mut name: &[u8]) -> (&[u8], bool) {

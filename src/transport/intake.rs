@@ -71,6 +71,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let context = Context {
             program: self.shared.program.as_deref(),
             joins_cookies_with_comma: profile.joins_cookies_with_comma,
+            joins_repeated_headers: profile.joins_repeated_headers,
             invents_script_name: profile.invents_script_name,
         };
         let (parts, meta) = match parts_from_vars(&vars, &context) {
