@@ -5,6 +5,7 @@ use super::{
     mount::{self, MountFacts},
     uri,
 };
+use crate::profile::Profile;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts, uri::Authority};
 use std::{net::IpAddr, net::SocketAddr, path::Path};
@@ -46,12 +47,8 @@ pub(crate) struct Meta {
 pub(crate) struct Context<'a> {
     /// Our own executable.
     pub(crate) program: Option<&'a Path>,
-    /// Whether the server joins repeated cookies with a comma.
-    pub(crate) joins_cookies_with_comma: bool,
-    /// Whether a header that comes twice stands for two names.
-    pub(crate) joins_repeated_headers: bool,
-    /// Whether the server may make `SCRIPT_NAME` up.
-    pub(crate) invents_script_name: bool,
+    /// What is particular about the web server.
+    pub(crate) profile: &'a Profile,
 }
 
 /// The variables that mean something here, found in one walk. Of a repeated one the last counts: nginx sends a variable that was set twice in its
@@ -87,14 +84,14 @@ struct Known<'a> {
 pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(Parts, Meta), VarError> {
     let mut headers = HeaderMap::with_capacity(vars.len().min(USUAL_HEADERS));
     let known = read_vars(vars, &mut headers);
-    if context.joins_repeated_headers {
+    if context.profile.joins_repeated_headers {
         drop_collisions(&mut headers);
     }
     let method = known.method.and_then(|method| Method::from_bytes(method).ok()).ok_or(VarError::Method)?;
 
     if known.cookies > 0 {
         let cookies = vars.iter().filter(|(name, _)| *name == b"HTTP_COOKIE").map(|(_, value)| value);
-        insert(&mut headers, header::COOKIE, cookie::join(cookies, context.joins_cookies_with_comma).into());
+        insert(&mut headers, header::COOKIE, cookie::join(cookies, context.profile.joins_cookies_with_comma).into());
     }
     if let Some(value) = known.authorization.clone() {
         insert(&mut headers, header::AUTHORIZATION, value);
@@ -121,7 +118,7 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
         path_info: known.path_info,
         script_filename: known.script_filename,
         program: context.program,
-        invents_script_name: context.invents_script_name,
+        invents_script_name: context.profile.invents_script_name,
     })
     .to_owned();
     let origin = origin_facts(&known, &headers, target.authority.as_ref())?;

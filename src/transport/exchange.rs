@@ -49,8 +49,8 @@ pub(super) struct Exchange {
     profile: &'static Profile,
     /// Whether the request body is still on its way behind a web server that would stop sending it when it saw the head.
     upload_first: bool,
-    /// When the response began to be held back.
-    held_since: Instant,
+    /// When the response began to be held back for that.
+    held_since: Option<Instant>,
     /// Chunks on their way, in order, before anything else the stage has to say.
     ready: VecDeque<Bytes>,
     /// Method and target, for the log.
@@ -86,7 +86,7 @@ impl Exchange {
             uri: request.uri().clone(),
             stage: Stage::Handling(Box::new(app.oneshot(request))),
             profile,
-            held_since: Instant::now(),
+            held_since: None,
             upload_first: profile.head_ends_upload && body_follows,
             ready: VecDeque::new(),
             excess_told: false,
@@ -118,9 +118,9 @@ impl Exchange {
         self.upload_first && matches!(self.stage, Stage::Holding { .. })
     }
 
-    /// When the response began to be held back.
-    pub(super) fn held_since(&self) -> Instant {
-        self.held_since
+    /// When the response began to be held back for the request body, while it is.
+    pub(super) fn held_since(&self) -> Option<Instant> {
+        self.held_since.filter(|_| self.waits_for_upload())
     }
 
     /// Goes on until there is something to send.
@@ -214,7 +214,7 @@ impl Exchange {
         }
         head.declared = head.declared.or(known.filter(|length| *length > 0 || !self.head_request));
         if head.body_allowed {
-            self.held_since = Instant::now();
+            self.held_since = self.upload_first.then(Instant::now);
             self.set(Stage::Holding { head, body, held: Vec::new(), held_len: 0 });
         } else {
             let length = head.declared;

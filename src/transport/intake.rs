@@ -68,12 +68,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             return self.refuse(id, failure, head_request);
         }
         let profile = choose_profile(self.gateway, self.shared.ownership, &vars, keep_conn);
-        let context = Context {
-            program: self.shared.program.as_deref(),
-            joins_cookies_with_comma: profile.joins_cookies_with_comma,
-            joins_repeated_headers: profile.joins_repeated_headers,
-            invents_script_name: profile.invents_script_name,
-        };
+        let context = Context { program: self.shared.program.as_deref(), profile };
         let (parts, meta) = match parts_from_vars(&vars, &context) {
             Ok(mapped) => mapped,
             Err(error) => return self.refuse(id, not_a_request(&error), head_request),

@@ -101,7 +101,7 @@ fn keep_while(slot: &mut Option<Instant>, holds: bool, until: Instant) -> Option
 /// When the response of `slot` is no longer held back for its upload.
 fn stalled_at(slot: &Slot) -> Option<Instant> {
     // Before it was held back nothing was waited for, and a full window may have kept us from reading.
-    slot.exchange.waits_for_upload().then(|| slot.heard.max(slot.exchange.held_since()) + UPLOAD_STALL)
+    slot.exchange.held_since().map(|since| slot.heard.max(since) + UPLOAD_STALL)
 }
 
 impl<L: Link, W: Wire> Driver<L, W> {
