@@ -115,6 +115,15 @@ pub(crate) static NGINX_KEEP_CONN: Profile = Profile {
     ..Profile::new("nginx-keep-conn")
 };
 
+/// Apache with mod_proxy_scgi. Nothing frames a response there: a reset is what it notices.
+pub(crate) static MOD_PROXY_SCGI: Profile = Profile::apache("mod_proxy_scgi");
+
+/// Apache with mod_proxy_uwsgi, where the same holds.
+pub(crate) static MOD_PROXY_UWSGI: Profile = Profile::apache("mod_proxy_uwsgi");
+
+/// nginx over SCGI and uwsgi: the same nginx, and a reset is what it notices.
+pub(crate) static NGINX_UNFRAMED: Profile = Profile { name: "nginx", ..NGINX_KEEP_CONN };
+
 /// lighttpd: takes a close without a declared length for the end.
 pub(crate) static LIGHTTPD: Profile = Profile { header_count: 500, joins_repeated_headers: true, ..Profile::new("lighttpd") };
 

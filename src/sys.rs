@@ -166,6 +166,26 @@ pub(crate) fn hung_up(fd: impl AsFd, tcp: bool) -> bool {
     ready > 0 && poll.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL | libc::POLLRDHUP) != 0
 }
 
+/// What a look into a socket found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peeked {
+    pub(crate) len: usize,
+    /// No more will come behind it.
+    pub(crate) ended: bool,
+}
+
+/// Copies what comes next on a socket into `buf` and leaves it there.
+pub(crate) fn peek(fd: impl AsFd, buf: &mut [u8]) -> io::Result<Peeked> {
+    let fd = fd.as_fd();
+    // SAFETY: the buffer is live and as long as it is told to be.
+    let len = unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), libc::MSG_PEEK | libc::MSG_DONTWAIT) };
+    let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: one live pollfd, as told; time-out 0 returns at once.
+    let ended = len == 0 || len < buf.len() && unsafe { libc::poll(&raw mut poll, 1, 0) } > 0;
+    Ok(Peeked { len, ended })
+}
+
 /// Asks a process to leave.
 #[cfg(feature = "cli")]
 pub(crate) fn terminate(pid: u32) -> io::Result<()> {

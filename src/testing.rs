@@ -8,8 +8,8 @@ use crate::{
     limits::Limits,
     transport::{
         Shared,
-        accept::serve_socket,
         client::{self, Seen},
+        connection::serve_connection,
         socket::Socket,
     },
 };
@@ -55,7 +55,7 @@ where
 
     let (ours, theirs) = tokio::net::UnixStream::pair()?;
     let shared = Shared::new(Limits::default(), Ownership::Shared, CancellationToken::new());
-    let server = tokio::spawn(serve_socket(Socket::Unix(theirs), app.into_box(), shared));
+    let server = tokio::spawn(serve_connection(Socket::Unix(theirs), app.into_box(), shared));
     let (mut head, mut answer) = ((StatusCode::OK, http::HeaderMap::new()), BytesMut::new());
     let result = client::fastcgi(ours, &vars, body, head_request, |seen| match seen {
         Seen::Head(status, headers) => head = (status, headers),

@@ -15,96 +15,121 @@ pub(crate) enum ResponseError {
     ContentLength,
 }
 
-/// The head of a response, ready but for its length.
+/// The head of a response, checked.
 #[derive(Debug)]
 pub(crate) struct Head {
-    block: BytesMut,
-    /// The length that the app declared.
+    pub(crate) status: StatusCode,
+    /// What goes out, `Content-Length` not among it.
+    pub(crate) headers: HeaderMap,
+    /// The length that the app declared, and once the response is committed the one that is told to the web server.
     pub(crate) declared: Option<u64>,
     /// RFC 9110, 6.4.1: whether a body may follow at all.
     pub(crate) body_allowed: bool,
     length_allowed: bool,
-    headers: usize,
-    fattest: Option<(HeaderName, usize)>,
+}
+
+/// What the way back allows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Allowed {
+    /// The request was a HEAD.
+    pub(crate) head_request: bool,
+    /// The connection may become something else with a 101.
+    pub(crate) upgrade: bool,
 }
 
 impl Head {
-    /// Checks a response and writes everything but its length: one block, `Status:` first.
+    /// Checks the head of a response.
     ///
-    /// `Status` always, because a `Location` without it is an internal redirect for Apache, Caddy and h2o.
     /// Headers that speak of a connection are left out: the web server owns the connection (RFC 3875, 6.3.4).
-    pub(crate) fn new(parts: &Parts, head_request: bool) -> Result<Self, ResponseError> {
-        let status = parts.status;
-        if status.is_informational() {
+    pub(crate) fn new(parts: Parts, allowed: Allowed) -> Result<Self, ResponseError> {
+        let Parts { status, mut headers, .. } = parts;
+        let upgrades = status == StatusCode::SWITCHING_PROTOCOLS && allowed.upgrade;
+        if status.is_informational() && !upgrades {
             return Err(ResponseError::Informational(status));
         }
-        let no_content = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
-        let mut head = Self {
-            block: BytesMut::with_capacity(256),
-            declared: declared_length(&parts.headers)?,
-            body_allowed: !no_content && !head_request,
-            length_allowed: !no_content,
-            headers: 0,
-            fattest: None,
-        };
-        let mut digits = itoa::Buffer::new();
-        head.line(b"Status", &[digits.format(status.as_u16()).as_bytes(), b" ", status.canonical_reason().unwrap_or("").as_bytes()].concat());
-        for (name, value) in &parts.headers {
-            head.header(name, value, &parts.headers)?;
-        }
-        Ok(head)
-    }
-
-    fn header(&mut self, name: &HeaderName, value: &HeaderValue, all: &HeaderMap) -> Result<(), ResponseError> {
-        let left_out =
-            matches!(*name, header::CONTENT_LENGTH | header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE | header::TRAILER | header::TE)
-                || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "status")
-                || named_by_connection(name, all);
-        if left_out {
-            return Ok(());
+        let no_content = upgrades || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
+        let declared = declared_length(&headers)?;
+        if !upgrades {
+            leave_out_connection(&mut headers);
         }
         // The types of http do not allow these bytes; a response is not split even if one day they do.
-        if value.as_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        let splitting = headers.iter().find(|(_, value)| value.as_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
+        if let Some((name, _)) = splitting {
             return Err(ResponseError::Splitting(name.clone()));
         }
-        let size = name.as_str().len() + value.len() + 4;
-        if self.fattest.as_ref().is_none_or(|(_, fattest)| size > *fattest) {
-            self.fattest = Some((name.clone(), size));
-        }
-        self.headers += 1;
-        self.line(name.as_str().as_bytes(), value.as_bytes());
-        Ok(())
+        Ok(Self { status, headers, declared, body_allowed: !no_content && !allowed.head_request, length_allowed: !no_content })
     }
 
-    fn line(&mut self, name: &[u8], value: &[u8]) {
-        for piece in [name, b": ", value, b"\r\n"] {
-            self.block.extend_from_slice(piece);
+    /// A page for a request that lodger answers itself, and its head.
+    pub(crate) fn of_error(status: StatusCode, code: &str, head_request: bool) -> (Self, Bytes) {
+        let page = error_html(status, code);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
+        let head = Self { status, headers, declared: Some(page.len() as u64), body_allowed: !head_request, length_allowed: true };
+        (head, if head_request { Bytes::new() } else { page.into() })
+    }
+
+    /// The length to tell, where one is known and allowed.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.declared.filter(|_| self.length_allowed)
     }
 
     /// Whether this web server would refuse the head; then, what to tell the developer.
     pub(crate) fn over_budget(&self, profile: &Profile) -> Option<String> {
-        let (name, size) = self.fattest.as_ref()?;
-        let what = if self.block.len() > profile.header_block {
-            format!("its headers take {} bytes, more than the {} it takes in all", self.block.len(), profile.header_block)
-        } else if *size > profile.header_line {
-            format!("a header line takes {size} bytes, more than the {} it takes", profile.header_line)
-        } else if self.headers > profile.header_count {
-            format!("it has {} headers, more than the {} it takes", self.headers, profile.header_count)
+        let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+        let (name, fattest) = self.headers.iter().map(|header| (header.0, size(header))).max_by_key(|(_, size)| *size)?;
+        let (block, count) = (self.headers.iter().map(size).sum::<usize>(), self.headers.len());
+        let what = if block > profile.header_block {
+            format!("its headers take {block} bytes, more than the {} it takes in all", profile.header_block)
+        } else if fattest > profile.header_line {
+            format!("a header line takes {fattest} bytes, more than the {} it takes", profile.header_line)
+        } else if count > profile.header_count {
+            format!("it has {count} headers, more than the {} it takes", profile.header_count)
         } else {
             return None;
         };
-        Some(format!("{} may refuse this response: {what}; the largest header is `{name}` with {size} bytes", profile.name()))
+        Some(format!("{} may refuse this response: {what}; the largest header is `{name}` with {fattest} bytes", profile.name()))
     }
 
-    /// The block, with the length where one is known and allowed.
-    pub(crate) fn finish(mut self, length: Option<u64>) -> BytesMut {
-        if let Some(length) = length.filter(|_| self.length_allowed) {
-            let mut digits = itoa::Buffer::new();
-            self.line(b"content-length", digits.format(length).as_bytes());
+    /// The header block in one piece with the first bytes of the body behind it, and where those begin. `Status:` comes first, and always: a `Location` without it is an
+    /// internal redirect for Apache, Caddy and h2o.
+    pub(crate) fn block(&self, start: &[u8]) -> (Bytes, usize) {
+        let mut block = BytesMut::with_capacity(512 + start.len());
+        let mut digits = itoa::Buffer::new();
+        let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| block.extend_from_slice(piece));
+        put(&[b"Status: ", self.status.as_str().as_bytes(), b" ", self.status.canonical_reason().unwrap_or("").as_bytes(), b"\r\n"]);
+        for (name, value) in &self.headers {
+            put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
         }
-        self.block.extend_from_slice(b"\r\n");
-        self.block
+        if let Some(length) = self.length() {
+            put(&[b"content-length: ", digits.format(length).as_bytes(), b"\r\n"]);
+        }
+        put(&[b"\r\n"]);
+        let head_len = block.len();
+        block.extend_from_slice(start);
+        (block.freeze(), head_len)
+    }
+}
+
+fn leave_out_connection(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in [header::CONTENT_LENGTH, header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TRAILER, header::TE] {
+        headers.remove(name);
+    }
+    for name in ["keep-alive", "proxy-connection", "status"] {
+        headers.remove(name);
     }
 }
 
@@ -118,13 +143,6 @@ fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, ResponseError> {
     }
 }
 
-fn named_by_connection(name: &HeaderName, all: &HeaderMap) -> bool {
-    let named = |value: &HeaderValue| {
-        value.as_bytes().split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
-    };
-    all.get_all(header::CONNECTION).iter().any(named)
-}
-
 /// A page for a request that lodger answers itself: a sentence and a code, never a path or a line of configuration.
 pub(crate) fn error_html(status: StatusCode, code: &str) -> String {
     let title = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or("Error"));
@@ -133,22 +151,6 @@ pub(crate) fn error_html(status: StatusCode, code: &str) -> String {
          <body><h1>{title}</h1>\n<p>{}</p>\n<p><small>{code}</small></p></body></html>\n",
         explain(status)
     )
-}
-
-/// A whole response with that page.
-pub(crate) fn error_page(status: StatusCode, code: &str, head_request: bool) -> Bytes {
-    let page = error_html(status, code);
-    let reason = status.canonical_reason().unwrap_or("");
-    let retry = if status == StatusCode::SERVICE_UNAVAILABLE { "retry-after: 5\r\n" } else { "" };
-    let mut block = format!(
-        "Status: {} {reason}\r\ncontent-type: text/html; charset=utf-8\r\ncache-control: no-store\r\n{retry}content-length: {}\r\n\r\n",
-        status.as_u16(),
-        page.len()
-    );
-    if !head_request {
-        block.push_str(&page);
-    }
-    block.into()
 }
 
 fn explain(status: StatusCode) -> &'static str {
@@ -192,8 +194,11 @@ mod tests {
     use super::*;
 
     fn block(response: http::Response<()>, length: Option<u64>) -> String {
-        let head = Head::new(&response.into_parts().0, false).unwrap();
-        String::from_utf8(head.finish(length).to_vec()).unwrap()
+        let mut head = Head::new(response.into_parts().0, Allowed::default()).unwrap();
+        head.declared = length;
+        let (block, head_len) = head.block(b"body");
+        assert_eq!(&block[head_len..], b"body");
+        String::from_utf8(block[..head_len].to_vec()).unwrap()
     }
 
     #[test]
@@ -221,29 +226,38 @@ mod tests {
     fn no_body_and_no_length_where_http_forbids_them() {
         for status in [204, 304, 205] {
             let parts = http::Response::builder().status(status).body(()).unwrap().into_parts().0;
-            let head = Head::new(&parts, false).unwrap();
+            let head = Head { declared: Some(0), ..Head::new(parts, Allowed::default()).unwrap() };
             assert!(!head.body_allowed);
-            assert!(!String::from_utf8_lossy(&head.finish(Some(0))).contains("content-length"));
+            assert!(!String::from_utf8_lossy(&head.block(b"").0).contains("content-length"));
         }
     }
 
     #[test]
     fn what_no_server_would_understand_is_refused() {
         let informational = http::Response::builder().status(103).body(()).unwrap().into_parts().0;
-        assert_eq!(Head::new(&informational, false).unwrap_err(), ResponseError::Informational(StatusCode::EARLY_HINTS));
+        assert_eq!(Head::new(informational, Allowed::default()).unwrap_err(), ResponseError::Informational(StatusCode::EARLY_HINTS));
         for lengths in [&["1", "2"][..], &["x"], &["-1"]] {
             let mut response = http::Response::new(());
             for length in lengths {
                 response.headers_mut().append("content-length", length.parse().unwrap());
             }
-            assert_eq!(Head::new(&response.into_parts().0, false).unwrap_err(), ResponseError::ContentLength);
+            assert_eq!(Head::new(response.into_parts().0, Allowed::default()).unwrap_err(), ResponseError::ContentLength);
         }
+    }
+
+    #[test]
+    fn a_connection_becomes_something_else_only_where_it_may() {
+        let parts =
+            || http::Response::builder().status(101).header("connection", "upgrade").header("upgrade", "websocket").body(()).unwrap().into_parts().0;
+        assert!(Head::new(parts(), Allowed::default()).is_err());
+        let head = Head::new(parts(), Allowed { upgrade: true, ..Allowed::default() }).unwrap();
+        assert_eq!((head.body_allowed, head.headers.len(), head.length()), (false, 2, None));
     }
 
     #[test]
     fn the_fat_header_is_named() {
         let response = http::Response::builder().header("x-small", "1").header("x-fat", "f".repeat(4200)).body(()).unwrap();
-        let head = Head::new(&response.into_parts().0, false).unwrap();
+        let head = Head::new(response.into_parts().0, Allowed::default()).unwrap();
         let warning = head.over_budget(&crate::profile::NGINX).unwrap();
         assert!(warning.contains("`x-fat` with 4209 bytes"), "{warning}");
         assert_eq!(head.over_budget(&crate::profile::MOD_FCGID), None);

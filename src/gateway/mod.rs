@@ -1,6 +1,7 @@
 //! Who started us, and what does the web server at the other end need? Facts, then a pure decision.
 
 pub(crate) mod fd0;
+pub(crate) mod sniff;
 
 use crate::{
     cgi::CgiVars,
@@ -8,7 +9,7 @@ use crate::{
 };
 use std::path::PathBuf;
 
-/// The protocol that a request came by. FastCGI and CGI are spoken today; the others have their names already, so that a `match` need not change for them.
+/// The protocol that a request came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Gateway {
@@ -135,6 +136,10 @@ pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiV
         Gateway::FastCgi if is("caddy") => &profile::CADDY,
         Gateway::FastCgi if is("haproxy") => &profile::HAPROXY,
         Gateway::FastCgi if is("h2o") => &profile::H2O,
+        Gateway::Scgi if is("apache") => &profile::MOD_PROXY_SCGI,
+        Gateway::Uwsgi if is("apache") => &profile::MOD_PROXY_UWSGI,
+        Gateway::Scgi | Gateway::Uwsgi if is("nginx") => &profile::NGINX_UNFRAMED,
+        Gateway::Scgi if is("lighttpd") => &profile::LIGHTTPD,
         _ => &profile::UNKNOWN,
     }
 }

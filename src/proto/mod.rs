@@ -3,9 +3,12 @@
 //! Nothing here does IO, reads a clock or knows what a variable means. A protocol is a [`Wire`]; `transport` moves bytes between it and a
 //! socket. To add a protocol is to add a folder here and one match arm there.
 
+pub(crate) mod announced;
 pub(crate) mod fastcgi;
 mod outbox;
 pub(crate) mod plain;
+pub(crate) mod scgi;
+pub(crate) mod uwsgi;
 
 pub(crate) use outbox::Outbox;
 
@@ -23,13 +26,22 @@ pub(crate) type PairSpan = (Range<u32>, Range<u32>);
 pub(crate) struct Params {
     pub(crate) bytes: Bytes,
     pub(crate) pairs: Vec<PairSpan>,
+    /// The request headers as the client wrote them, where the protocol carries them beside the variables: ranges of the same bytes.
+    pub(crate) headers: Option<Vec<PairSpan>>,
+}
+
+/// What the web server asks of the app (FastCGI specification 6). Every other protocol knows the first only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Role {
+    #[default]
+    Responder,
 }
 
 /// What a peer did, told to the driver.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// All variables of a request are here.
-    Request { id: RequestId, keep_conn: bool, params: Params },
+    Request { id: RequestId, keep_conn: bool, role: Role, params: Params },
     /// A request that is answered without a handler.
     Refused { id: RequestId, refusal: Refusal },
     /// A piece of a request body.
@@ -53,17 +65,23 @@ pub(crate) enum Refusal {
     UnknownRole,
     /// More requests at one time on this connection than the limits allow.
     TooManyRequests,
+    /// A body whose end cannot be found: it has no length, and the protocol has no other way to say where it ends.
+    LengthRequired,
 }
 
 /// A piece of a response, told to the wire.
 #[derive(Debug)]
 pub(crate) enum ResponsePart {
-    /// Bytes of the header block and of the body.
+    /// The header block as CGI has it, `Status:` first, in the first `head_len` bytes; what follows are the first bytes of the body.
+    Head { block: Bytes, head_len: usize },
+    /// Bytes of the body.
     Data(Bytes),
     /// Text for the error log of the web server.
     Stderr(Bytes),
     /// The response is complete.
     End,
+    /// The response broke and is ended as the protocol ends one, because this peer would take a close for an accident and ask again.
+    Cut,
     /// The response broke: send what makes the peer drop the connection and the response with it.
     Poison,
 }
@@ -90,6 +108,22 @@ pub(crate) enum Violation {
     BeginTwice(RequestId),
     #[error("more management records were sent than their answers were read")]
     ManagementFlood,
+    #[error("the SCGI request cannot be read: {0}")]
+    Scgi(&'static str),
+    #[error("the uwsgi request cannot be read: {0}")]
+    Uwsgi(&'static str),
+}
+
+/// How much of what a peer sends may be taken out of its socket now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Appetite {
+    /// Whatever is there.
+    Any,
+    /// So many bytes and no more.
+    AtMost(usize),
+    /// The next byte is the last of the request. It is looked at and stays in the socket until the response has gone out whole: closing a socket with a byte
+    /// unread resets it, and that is what shows a peer without any framing that a response broke.
+    LastByte,
 }
 
 /// One protocol on one connection, without any IO.
@@ -103,6 +137,11 @@ pub(crate) trait Wire {
     /// Whether more input can mean anything. A bare body that is complete has nothing behind it, and reading a terminal would block.
     fn wants_input(&self) -> bool {
         true
+    }
+
+    /// How much may be read, when `buffered` bytes were read already and not taken by [`next_event`](Self::next_event).
+    fn appetite(&self, _buffered: usize) -> Appetite {
+        Appetite::Any
     }
 
     /// Takes note that no more bytes will come; the next calls of [`next_event`](Self::next_event) tell what that means.

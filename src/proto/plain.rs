@@ -2,11 +2,11 @@
 //!
 //! RFC 3875, 4.2: "A request-body is supplied with the request if the CONTENT_LENGTH is not NULL", and 6: the response goes out bare too.
 
-use super::{Event, Outbox, Params, RequestId, ResponsePart, Rest, Violation, Wire};
+use super::{Event, Outbox, Params, RequestId, ResponsePart, Rest, Role, Violation, Wire};
 use bytes::BytesMut;
 
 /// The only request on such a connection.
-const ID: RequestId = 1;
+pub(super) const ID: RequestId = 1;
 
 /// How the end of a bare body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Wire for Plain {
 
     fn next_event(&mut self, input: &mut BytesMut, _out: &mut Outbox) -> Result<Option<Event>, Violation> {
         if let Some(params) = self.request.take() {
-            return Ok(Some(Event::Request { id: ID, keep_conn: false, params }));
+            return Ok(Some(Event::Request { id: ID, keep_conn: false, role: Role::Responder, params }));
         }
         if self.body == BodyState::Told {
             input.clear();
@@ -88,7 +88,7 @@ impl Wire for Plain {
     }
 
     fn respond(&mut self, _id: RequestId, part: ResponsePart, out: &mut Outbox) {
-        if let ResponsePart::Data(data) = part {
+        if let ResponsePart::Data(data) | ResponsePart::Head { block: data, .. } = part {
             out.put(data);
         }
     }

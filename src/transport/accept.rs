@@ -1,13 +1,7 @@
 //! The door: accepts connections on a listener until told to stop, and closes it without losing a request.
 
-use super::{Shared, driver::drive, socket::Socket};
-use crate::{
-    app::BoxApp,
-    diagnostic::codes as code,
-    gateway::{Gateway, Ownership},
-    proto::fastcgi::Connection,
-    sys,
-};
+use super::{Shared, connection::serve_connection, socket::Socket};
+use crate::{app::BoxApp, diagnostic::codes as code, gateway::Ownership, sys};
 use std::{fs::File, io, net::IpAddr, os::fd::OwnedFd, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::task::TaskTracker;
@@ -85,18 +79,13 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
-/// Serves one connection until it is over.
-pub(crate) async fn serve_socket(socket: Socket, app: BoxApp, shared: Arc<Shared>) {
-    drive(socket, Connection::new(Arc::clone(&shared.limits)), Gateway::FastCgi, app, shared).await;
-}
-
 /// Accepts until the stop token is cancelled. Connections go on as tasks of `tasks`.
 pub(crate) async fn accept(listener: Listener, app: BoxApp, shared: Arc<Shared>, tasks: TaskTracker) {
     let allowed = web_server_addrs(std::env::var("FCGI_WEB_SERVER_ADDRS").ok().as_deref());
     let mut reserve = Reserve::new();
     let connections = Arc::clone(&shared);
     let serve = move |socket: Socket| {
-        tasks.spawn(serve_socket(socket, app.clone(), Arc::clone(&connections)));
+        tasks.spawn(serve_connection(socket, app.clone(), Arc::clone(&connections)));
     };
     loop {
         let accepted = tokio::select! {

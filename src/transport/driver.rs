@@ -13,18 +13,18 @@ use crate::{
     diagnostic::codes as code,
     gateway::Gateway,
     profile::Abort,
-    proto::{Outbox, RequestId, ResponsePart, Rest, Wire},
+    proto::{Appetite, Outbox, RequestId, ResponsePart, Rest, Wire},
     telemetry::log,
 };
-use bytes::BytesMut;
+use bytes::{BufMut as _, BytesMut};
 use std::{
     future::poll_fn,
-    io::IoSlice,
+    io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
-use tokio::time::Instant;
+use tokio::{io::ReadBuf, time::Instant};
 use tokio_util::{io::poll_read_buf, sync::WaitForCancellationFutureOwned};
 
 /// What one read asks for: the variables of an ordinary request and a small body.
@@ -63,6 +63,8 @@ pub(super) struct Driver<L, W> {
     pub(super) received_any: bool,
     /// Bytes of refusals since everything was last sent.
     pub(super) refused_unread: usize,
+    /// The last byte of the request was looked at and is still in the socket.
+    byte_left: bool,
     last_read: usize,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     broken: bool,
@@ -106,6 +108,7 @@ pub(super) async fn drive<L: Link, W: Wire + Unpin>(link: L, wire: W, gateway: G
         stopping: false,
         received_any: false,
         refused_unread: 0,
+        byte_left: false,
         last_read: 0,
         stop: None,
         broken: false,
@@ -160,9 +163,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 }
             }
         }
-        let wanted = if self.last_read >= READ { READ_MORE } else { READ };
-        self.input.reserve(wanted);
-        match poll_read_buf(Pin::new(&mut self.link), cx, &mut self.input) {
+        match self.poll_read(cx) {
             Poll::Pending => false,
             Poll::Ready(Ok(0)) => {
                 self.at_end_of_input();
@@ -180,6 +181,49 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 true
             }
         }
+    }
+
+    /// Reads as much as the wire has an appetite for.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let appetite = self.wire.appetite(self.input.len());
+        // More is wanted, so the byte that was looked at was not the last.
+        if self.byte_left {
+            self.take_byte_left(cx);
+        }
+        let link = Pin::new(&mut self.link);
+        match appetite {
+            Appetite::Any => {
+                self.input.reserve(if self.last_read >= READ { READ_MORE } else { READ });
+                poll_read_buf(link, cx, &mut self.input)
+            }
+            Appetite::AtMost(bytes) => {
+                let bytes = bytes.min(READ_MORE);
+                self.input.reserve(bytes);
+                poll_read_buf(link, cx, &mut (&mut self.input).limit(bytes))
+            }
+            Appetite::LastByte => {
+                let mut last = [0];
+                let looked = ready!(self.link.poll_peek(cx, &mut last, 1))?;
+                self.byte_left = looked > 0;
+                self.input.extend_from_slice(last.get(..looked).unwrap_or_default());
+                Poll::Ready(Ok(looked))
+            }
+        }
+    }
+
+    /// Takes the byte out of the socket that was only looked at.
+    fn take_byte_left(&mut self, cx: &mut Context<'_>) {
+        // It is there, so this does not have to wait; what else it may find out, the next read does too.
+        let _ = Pin::new(&mut self.link).poll_read(cx, &mut ReadBuf::new(&mut [0]));
+        self.byte_left = false;
+    }
+
+    /// Ends the connection so that closing it is no reset.
+    fn close_well(&mut self, cx: &mut Context<'_>) {
+        if self.byte_left {
+            self.take_byte_left(cx);
+        }
+        self.phase = Phase::Done;
     }
 
     /// Whether to take more from the peer.
@@ -268,8 +312,13 @@ impl<L: Link, W: Wire> Driver<L, W> {
             let Poll::Ready(step) = polled else { return Some(moved) };
             moved = true;
             match step {
-                Step::Data(data) => {
+                Step::Head { head, start } => {
                     self.exchanges.slot(at)?.deadline = None;
+                    let (block, head_len) = head.block(&start);
+                    self.wire.respond(id, ResponsePart::Head { block, head_len }, &mut self.out);
+                    continue;
+                }
+                Step::Data(data) => {
                     self.wire.respond(id, ResponsePart::Data(data), &mut self.out);
                     continue;
                 }
@@ -286,7 +335,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         self.broken = true;
         let alone = self.exchanges.iter().filter(|slot| !slot.over).count() == 1;
         match abort {
-            Abort::End => self.wire.respond(id, ResponsePart::End, &mut self.out),
+            Abort::End => self.wire.respond(id, ResponsePart::Cut, &mut self.out),
             Abort::Poison if alone => {
                 self.wire.respond(id, ResponsePart::Poison, &mut self.out);
                 self.phase = Phase::Closing;
@@ -346,10 +395,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let rest = self.wire.rest();
         match self.phase {
             Phase::Closing => self.phase = Phase::Done,
-            Phase::Lingering if rest == Rest::Close => self.phase = Phase::Done,
+            Phase::Lingering if rest == Rest::Close => self.close_well(cx),
             Phase::Open if self.close_when_idle || self.input_closed => self.phase = Phase::Done,
             Phase::Open => match rest {
-                Rest::Close => self.phase = Phase::Done,
+                Rest::Close => self.close_well(cx),
                 Rest::Linger => {
                     // An error here means that the peer is gone, which the next read finds out.
                     let _ = Pin::new(&mut self.link).poll_shutdown(cx);

@@ -3,13 +3,13 @@
 use crate::{
     app::{BoxApp, ResponseBody},
     body::Body,
-    cgi::response::{self, Head},
+    cgi::response::{Allowed, Head},
     diagnostic::codes::{self as code, Code},
     error::BoxError,
     profile::Profile,
     telemetry::log::guard,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use std::{
@@ -26,7 +26,9 @@ const JOIN_BELOW: usize = 4096;
 /// What an exchange wants to happen next.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// These bytes go out.
+    /// The response begins. Small bodies come with it, so that they go out in one piece.
+    Head { head: Box<Head>, start: Bytes },
+    /// A piece of the body.
     Data(Bytes),
     /// The response is complete.
     End,
@@ -45,14 +47,14 @@ pub(super) struct Failure {
 /// A request in work.
 pub(super) struct Exchange {
     stage: Stage,
-    head_request: bool,
+    allowed: Allowed,
     profile: &'static Profile,
     /// Whether the request body is still on its way behind a web server that would stop sending it when it saw the head.
     upload_first: bool,
     /// When the response began to be held back for that.
     held_since: Option<Instant>,
-    /// Chunks on their way, in order, before anything else the stage has to say.
-    ready: VecDeque<Bytes>,
+    /// What is on its way, in order, before anything else the stage has to say.
+    ready: VecDeque<Step>,
     /// Method and target, for the log.
     method: Method,
     uri: Uri,
@@ -62,7 +64,7 @@ pub(super) struct Exchange {
 
 enum Stage {
     Handling(Box<Oneshot<BoxApp, Request<Body>>>),
-    Holding { head: Head, body: ResponseBody, held: Vec<Bytes>, held_len: usize },
+    Holding { head: Box<Head>, body: ResponseBody, held: Vec<Bytes>, held_len: usize },
     Streaming { body: ResponseBody, left: Option<u64>, declared: bool },
     Ending,
     Broken { declared: bool },
@@ -78,10 +80,10 @@ enum Look {
 }
 
 impl Exchange {
-    /// `body_follows`: the variables say that there is a body.
-    pub(super) fn new(app: BoxApp, request: Request<Body>, profile: &'static Profile, body_follows: bool) -> Self {
+    /// `body_follows`: the request says that there is a body. `upgrade`: the connection may become something else.
+    pub(super) fn new(app: BoxApp, request: Request<Body>, profile: &'static Profile, body_follows: bool, upgrade: bool) -> Self {
         Self {
-            head_request: request.method() == Method::HEAD,
+            allowed: Allowed { head_request: request.method() == Method::HEAD, upgrade },
             method: request.method().clone(),
             uri: request.uri().clone(),
             stage: Stage::Handling(Box::new(app.oneshot(request))),
@@ -128,8 +130,8 @@ impl Exchange {
     /// A panic of the app is caught here and nowhere else: it is the failure of one request.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         loop {
-            if let Some(data) = self.ready.pop_front() {
-                return Poll::Ready(Step::Data(data));
+            if let Some(step) = self.ready.pop_front() {
+                return Poll::Ready(step);
             }
             match &mut self.stage {
                 Stage::Handling(call) => match guard(|| Pin::new(&mut **call).poll(cx)) {
@@ -176,7 +178,8 @@ impl Exchange {
     fn replace(&mut self, status: StatusCode, code: Code) {
         if self.is_undecided() {
             self.ready.clear();
-            self.ready.push_back(response::error_page(status, code.as_str(), self.head_request));
+            let (head, start) = Head::of_error(status, code.as_str(), self.allowed.head_request);
+            self.ready.push_back(Step::Head { head: Box::new(head), start });
             self.set(Stage::Ending);
         } else if let Stage::Streaming { declared, .. } = self.stage {
             self.set(Stage::Broken { declared });
@@ -196,13 +199,12 @@ impl Exchange {
     }
 
     fn answered(&mut self, response: Response<ResponseBody>) {
-        let (parts, body) = response.into_parts();
-        let head = Head::new(&parts, self.head_request);
-        self.drop_guarded(parts);
-        let head = head.map_err(|error| (code::RESPONSE_UNSENDABLE, error.to_string()));
+        let (mut parts, body) = response.into_parts();
+        self.drop_guarded(std::mem::take(&mut parts.extensions));
+        let head = Head::new(parts, self.allowed).map_err(|error| (code::RESPONSE_UNSENDABLE, error.to_string()));
         // A length that is known is declared: it is what makes a broken response visible behind most web servers.
         let known = guard(|| body.size_hint().exact()).map_err(|panic| (code::APP_PANICKED, format!("the body of the response panicked: {panic}")));
-        let (mut head, known) = match head.and_then(|head| Ok((head, known?))) {
+        let (mut head, known) = match head.and_then(|head| Ok((Box::new(head), known?))) {
             Ok(both) => both,
             Err((code, sentence)) => {
                 self.drop_guarded(body);
@@ -212,13 +214,12 @@ impl Exchange {
         if let Some(warning) = head.over_budget(self.profile) {
             tracing::warn!(target: "lodger", "{}: {warning} ({})", code::FAT_HEADER, self.name());
         }
-        head.declared = head.declared.or(known.filter(|length| *length > 0 || !self.head_request));
+        head.declared = head.declared.or(known.filter(|length| *length > 0 || !self.allowed.head_request));
         if head.body_allowed {
             self.held_since = self.upload_first.then(Instant::now);
             self.set(Stage::Holding { head, body, held: Vec::new(), held_len: 0 });
         } else {
-            let length = head.declared;
-            self.ready.push_back(head.finish(length).freeze());
+            self.ready.push_back(Step::Head { head, start: Bytes::new() });
             self.drop_guarded(body);
             self.set(Stage::Ending);
         }
@@ -254,27 +255,25 @@ impl Exchange {
     }
 
     fn commit(&mut self, ended: bool, cx: &mut Context<'_>) {
-        let Stage::Holding { head, body, held, held_len } = std::mem::replace(&mut self.stage, Stage::Done) else { return };
+        let Stage::Holding { mut head, body, held, held_len } = std::mem::replace(&mut self.stage, Stage::Done) else { return };
         let held_len = held_len as u64;
-        let length = head.declared.or(ended.then_some(held_len));
         if let Some(declared) = head.declared.filter(|declared| ended && held_len < *declared) {
             self.stage = Stage::Holding { head, body, held: Vec::new(), held_len: 0 };
             return self.failed(code::BODY_TOO_SHORT, &format!("the app declared {declared} bytes and sent {held_len}"));
         }
-        let declared = length.is_some();
-        let mut block = head.finish(length);
-        let mut left = length;
+        head.declared = head.declared.or(ended.then_some(held_len));
+        let (mut left, declared) = (head.declared, head.declared.is_some());
         let joined = held_len <= JOIN_BELOW as u64;
-        let mut pieces = VecDeque::new();
+        let (mut start, mut pieces) = (BytesMut::new(), VecDeque::new());
         for chunk in held {
             let chunk = self.within(chunk, &mut left);
             if joined {
-                block.extend_from_slice(&chunk);
+                start.extend_from_slice(&chunk);
             } else if !chunk.is_empty() {
-                pieces.push_back(chunk);
+                pieces.push_back(Step::Data(chunk));
             }
         }
-        self.ready.push_back(block.freeze());
+        self.ready.push_back(Step::Head { head, start: start.freeze() });
         self.ready.append(&mut pieces);
         self.stage = Stage::Streaming { body, left, declared };
         if ended {

@@ -12,13 +12,13 @@ use crate::{
     cgi::{
         CgiVars,
         request::{Context, VarError, cgi_body, parts_from_vars},
-        response,
+        response::Head,
     },
     diagnostic::codes as code,
     ext,
     gateway::{Gateway, choose_profile},
     limits::Limits,
-    proto::{Event, Params, Refusal, RequestId, ResponsePart, Wire},
+    proto::{Event, Params, Refusal, RequestId, ResponsePart, Role, Wire},
     telemetry::log,
 };
 use http::{Request, StatusCode};
@@ -45,7 +45,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             return;
         }
         match event {
-            Event::Request { id, keep_conn, params } => self.begin(id, keep_conn, params),
+            Event::Request { id, keep_conn, role: Role::Responder, params } => self.begin(id, keep_conn, params),
             Event::Refused { id, refusal } => self.refuse(id, refused(refusal), false),
             Event::Body { id, chunk } => self.take_body(id, chunk),
             Event::BodyEnd { id } => self.end_body(id, inbox::Inbox::finish),
@@ -98,7 +98,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let now = Instant::now();
         self.exchanges.add(Slot {
             id,
-            exchange: Exchange::new(app, request, profile, body_follows),
+            exchange: Exchange::new(app, request, profile, body_follows, false),
             inbox,
             profile,
             keep_conn,
@@ -118,9 +118,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
         let ((), lines) = logged::<W, _>(|| tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence));
         self.send_log(id, lines);
-        let page = response::error_page(failure.status, failure.code.as_str(), head_request);
-        self.refused_unread += page.len();
-        self.wire.respond(id, ResponsePart::Data(page), &mut self.out);
+        let (head, page) = Head::of_error(failure.status, failure.code.as_str(), head_request);
+        let (block, head_len) = head.block(&page);
+        self.refused_unread += block.len();
+        self.wire.respond(id, ResponsePart::Head { block, head_len }, &mut self.out);
         self.wire.respond(id, ResponsePart::End, &mut self.out);
     }
 
@@ -187,6 +188,9 @@ fn refused(refusal: Refusal) -> Failure {
         }
         Refusal::ParamsMalformed => (StatusCode::BAD_REQUEST, code::PARAMS_MALFORMED, "the variables of the request cannot be read"),
         Refusal::UnknownRole => (StatusCode::INTERNAL_SERVER_ERROR, code::UNKNOWN_ROLE, "the web server asked for a role that lodger does not play"),
+        Refusal::LengthRequired => {
+            (StatusCode::LENGTH_REQUIRED, code::NO_LENGTH, "the request has a body without a length, which this protocol cannot carry")
+        }
         Refusal::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, code::TOO_MANY_REQUESTS, "more requests are in work than the limit allows"),
     };
     Failure { status, code, sentence }

@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod client;
+pub(crate) mod connection;
 pub(crate) mod door;
 mod driver;
 mod exchange;

@@ -5,10 +5,10 @@ use std::{
     io::{self, IoSlice},
     net::IpAddr,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 
@@ -19,6 +19,9 @@ pub(crate) trait Link: AsyncRead + AsyncWrite + Unpin {
 
     /// Ready when there is something to read, without a buffer to read it into.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Copies what comes next into `buf` and leaves it in the socket. Ready with at least `wanted` bytes, or with fewer when no more will come.
+    fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8], wanted: usize) -> Poll<io::Result<usize>>;
 }
 
 /// A connection that was accepted.
@@ -50,6 +53,23 @@ impl Link for Socket {
         match self {
             Self::Unix(stream) => stream.poll_read_ready(cx),
             Self::Tcp(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8], wanted: usize) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_readable(cx))?;
+            // Saying that it would block makes the runtime wait for more than is there already.
+            let enough =
+                |looked: sys::Peeked| if looked.len >= wanted || looked.ended { Ok(looked.len) } else { Err(io::ErrorKind::WouldBlock.into()) };
+            let looked = match self {
+                Self::Unix(stream) => stream.try_io(Interest::READABLE, || enough(sys::peek(stream, buf)?)),
+                Self::Tcp(stream) => stream.try_io(Interest::READABLE, || enough(sys::peek(stream, buf)?)),
+            };
+            match looked {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                looked => return Poll::Ready(looked),
+            }
         }
     }
 }

@@ -91,6 +91,11 @@ impl Link for Stdio {
             End::Always(_) => Poll::Ready(Ok(())),
         }
     }
+
+    /// Only protocols of sockets ask for it.
+    fn poll_peek(&self, _cx: &mut Context<'_>, _buf: &mut [u8], _wanted: usize) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
 }
 
 impl AsyncRead for Stdio {
@@ -161,7 +166,7 @@ pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, 
     };
     let link = Stdio { input: End::new(input, Interest::READABLE)?, output: End::new(output, Interest::WRITABLE)? };
     let (bytes, pairs) = vars.into_spans();
-    let outcome = drive(link, Plain::new(Params { bytes, pairs }, length), Gateway::Cgi, app, shared).await;
+    let outcome = drive(link, Plain::new(Params { bytes, pairs, headers: None }, length), Gateway::Cgi, app, shared).await;
     Ok(outcome == Outcome::Fine)
 }
 

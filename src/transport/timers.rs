@@ -1,6 +1,7 @@
 //! The clock of one connection: which limit ends when, and what happens then. One timer serves them all.
 
 use super::{
+    connection::FRESH,
     driver::{Driver, Phase},
     exchange::Failure,
     exchanges::Slot,
@@ -24,9 +25,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long a response may be held back for an upload that makes no progress. A client that wants to see a part of the answer before it sends more would
 /// wait for ever.
 const UPLOAD_STALL: Duration = Duration::from_secs(2);
-
-/// How long a connection without a byte is kept when the process is leaving: its request may be on the way.
-const FRESH: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Timers {

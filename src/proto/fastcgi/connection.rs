@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     limits::Limits,
-    proto::{Event, Outbox, Params, Refusal, RequestId, ResponsePart, Rest, Violation, Wire},
+    proto::{Event, Outbox, Params, Refusal, RequestId, ResponsePart, Rest, Role, Violation, Wire},
 };
 use bytes::{Bytes, BytesMut};
 use std::{
@@ -224,7 +224,7 @@ impl Connection {
                     self.told_later.push_back(Event::BodyEnd { id });
                 }
                 stream.phase = Phase::Working;
-                Some(Event::Request { id, keep_conn: stream.keep_conn, params: Params { bytes, pairs } })
+                Some(Event::Request { id, keep_conn: stream.keep_conn, role: Role::Responder, params: Params { bytes, pairs, headers: None } })
             }
             Err(error) => {
                 stream.phase = Phase::Refused;
@@ -340,9 +340,9 @@ impl Wire for Connection {
         }
         match part {
             // An empty record would end the stream (specification 3.3), so empty data is no record at all.
-            ResponsePart::Data(data) => put_records(RecordType::STDOUT, id, data, DATA_MAX, out),
+            ResponsePart::Data(data) | ResponsePart::Head { block: data, .. } => put_records(RecordType::STDOUT, id, data, DATA_MAX, out),
             ResponsePart::Stderr(text) => put_records(RecordType::STDERR, id, text, STDERR_MAX, out),
-            ResponsePart::End => self.end(id, out),
+            ResponsePart::End | ResponsePart::Cut => self.end(id, out),
             ResponsePart::Poison => out.put_slice(&[0xFF; 16]),
         }
     }

@@ -30,7 +30,7 @@ fn stdin(id: u16, content: &[u8]) -> Vec<u8> {
 /// The events in words, which read better than their values.
 fn words(event: Event) -> String {
     match event {
-        Event::Request { id, keep_conn, params } => format!("request {id} {} pairs{}", params.pairs.len(), if keep_conn { " keep" } else { "" }),
+        Event::Request { id, keep_conn, params, .. } => format!("request {id} {} pairs{}", params.pairs.len(), if keep_conn { " keep" } else { "" }),
         Event::Refused { id, refusal } => format!("refused {id} {refusal:?}"),
         Event::Body { id, chunk } => format!("body {id} {}", String::from_utf8_lossy(&chunk)),
         Event::BodyEnd { id } => format!("end {id}"),

@@ -1,0 +1,176 @@
+//! One request whose head says first how long it is, and whose body follows bare: what SCGI and uwsgi have in common.
+//!
+//! Neither frames a response: it ends with the connection, and the only thing that tells a peer of one that broke is a reset. So the last byte of the request
+//! stays in the socket until the response has gone out whole ([`Appetite::LastByte`]).
+
+use super::{
+    Appetite, Event, Outbox, PairSpan, Params, Refusal, RequestId, ResponsePart, Rest, Violation, Wire,
+    plain::{BodyLength, ID, Plain},
+};
+use crate::limits::Limits;
+use bytes::{Bytes, BytesMut};
+use std::{marker::PhantomData, sync::Arc};
+
+/// Why a head is no request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeadError {
+    /// Nothing that follows can be trusted.
+    Malformed(&'static str),
+    /// More variables than the limit allows.
+    TooMany,
+}
+
+/// What one protocol makes of its head and of the head of a response.
+pub(crate) trait Dialect {
+    /// The variables in a head that is whole.
+    fn variables(head: &[u8], max: usize) -> Result<Vec<PairSpan>, HeadError>;
+
+    /// The header block of a response as this protocol has it.
+    fn put_head(block: Bytes, out: &mut Outbox) {
+        out.put(block);
+    }
+
+    fn violation(sentence: &'static str) -> Violation;
+}
+
+/// A connection with one request on it.
+#[derive(Debug)]
+pub(crate) struct Announced<D> {
+    limits: Arc<Limits>,
+    state: State,
+    dialect: PhantomData<fn() -> D>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The head is on its way; it takes so many bytes.
+    Head { len: usize },
+    /// The variables are known; so many bytes of the body were not told yet.
+    Body { body: Plain, left: u64 },
+    /// The request was refused. What comes is thrown away until the peer has seen the answer and leaves.
+    Refused { ended: bool },
+}
+
+impl<D: Dialect> Announced<D> {
+    /// A request whose head takes `head_len` bytes in all, the announcement among them.
+    pub(crate) fn new(head_len: usize, limits: Arc<Limits>) -> Self {
+        Self { limits, state: State::Head { len: head_len }, dialect: PhantomData }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Event {
+        self.state = State::Refused { ended: false };
+        Event::Refused { id: ID, refusal }
+    }
+
+    fn take_head(&mut self, head: Bytes) -> Result<Option<Event>, Violation> {
+        let pairs = match D::variables(&head, self.limits.params_pairs) {
+            Ok(pairs) => pairs,
+            Err(HeadError::TooMany) => return Ok(Some(self.refuse(Refusal::ParamsTooLarge))),
+            Err(HeadError::Malformed(sentence)) => return Err(D::violation(sentence)),
+        };
+        let value = |name: &[u8]| {
+            let cut = |range: &std::ops::Range<u32>| head.get(range.start as usize..range.end as usize).unwrap_or_default();
+            pairs.iter().rev().find(|(other, _)| cut(other) == name).map(|(_, value)| cut(value)).filter(|value| !value.is_empty())
+        };
+        let length = match value(b"CONTENT_LENGTH") {
+            None if value(b"HTTP_TRANSFER_ENCODING").is_some() => return Ok(Some(self.refuse(Refusal::LengthRequired))),
+            None => 0,
+            Some(digits) => match std::str::from_utf8(digits)
+                .ok()
+                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+                .and_then(|text| text.parse().ok())
+            {
+                Some(length) => length,
+                None => return Ok(Some(self.refuse(Refusal::ParamsMalformed))),
+            },
+        };
+        let mut body = Plain::new(Params { bytes: head.clone(), pairs, headers: None }, BodyLength::Exact(length));
+        let request = body.next_event(&mut BytesMut::new(), &mut Outbox::default());
+        self.state = State::Body { body, left: length };
+        request
+    }
+}
+
+impl<D: Dialect> Wire for Announced<D> {
+    const HAS_STDERR: bool = false;
+
+    fn next_event(&mut self, input: &mut BytesMut, out: &mut Outbox) -> Result<Option<Event>, Violation> {
+        match &mut self.state {
+            State::Head { len } if *len > self.limits.params_bytes => Ok(Some(self.refuse(Refusal::ParamsTooLarge))),
+            State::Head { len } if input.len() >= *len => {
+                let head = input.split_to(*len).freeze();
+                self.take_head(head)
+            }
+            State::Head { .. } => Ok(None),
+            State::Body { body, left } => {
+                let event = body.next_event(input, out);
+                if let Ok(Some(Event::Body { chunk, .. })) = &event {
+                    *left = left.saturating_sub(chunk.len() as u64);
+                }
+                event
+            }
+            State::Refused { .. } => {
+                input.clear();
+                Ok(None)
+            }
+        }
+    }
+
+    fn wants_input(&self) -> bool {
+        match &self.state {
+            State::Body { body, .. } => body.wants_input(),
+            State::Head { .. } | State::Refused { .. } => true,
+        }
+    }
+
+    fn appetite(&self, buffered: usize) -> Appetite {
+        let missing = match &self.state {
+            State::Head { len } => *len as u64,
+            State::Body { left, .. } => *left,
+            State::Refused { .. } => return Appetite::Any,
+        };
+        match missing.saturating_sub(buffered as u64) {
+            0 | 1 => Appetite::LastByte,
+            more => Appetite::AtMost(usize::try_from(more - 1).unwrap_or(usize::MAX)),
+        }
+    }
+
+    fn end_of_input(&mut self) {
+        match &mut self.state {
+            State::Head { .. } => self.state = State::Refused { ended: true },
+            State::Body { body, .. } => body.end_of_input(),
+            State::Refused { ended } => *ended = true,
+        }
+    }
+
+    fn respond(&mut self, _id: RequestId, part: ResponsePart, out: &mut Outbox) {
+        match part {
+            ResponsePart::Head { block, .. } => D::put_head(block, out),
+            ResponsePart::Data(data) => out.put(data),
+            ResponsePart::Stderr(_) | ResponsePart::End | ResponsePart::Cut | ResponsePart::Poison => {}
+        }
+    }
+
+    fn oldest_incomplete(&self) -> Option<u64> {
+        matches!(self.state, State::Head { .. }).then_some(1)
+    }
+
+    fn oldest_discarding(&self) -> Option<u64> {
+        None
+    }
+
+    fn refuse_incomplete(&mut self) -> Option<RequestId> {
+        None
+    }
+
+    fn forget_discarded(&mut self) {}
+
+    fn rest(&self) -> Rest {
+        match &self.state {
+            State::Head { .. } => Rest::Keep,
+            State::Refused { ended: false } => Rest::Linger,
+            State::Body { body, .. } => body.rest(),
+            State::Refused { ended: true } => Rest::Close,
+        }
+    }
+}
