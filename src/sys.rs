@@ -194,6 +194,18 @@ pub(crate) fn terminate(pid: u32) -> io::Result<()> {
     check(unsafe { libc::kill(pid, libc::SIGTERM) }).map(drop)
 }
 
+/// Bytes that nobody can guess, from the kernel.
+pub(crate) fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    // SAFETY: the buffer is live and as long as it is told to be.
+    let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), N, 0) };
+    match usize::try_from(filled) {
+        Ok(filled) if filled == N => Ok(bytes),
+        Ok(_) => Err(io::ErrorKind::Interrupted.into()),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
+}
+
 /// The effective user.
 pub(crate) fn effective_uid() -> u32 {
     // SAFETY: has no preconditions and cannot fail.
