@@ -8,7 +8,7 @@ use crate::{
     error::{BoxError, Error},
     gateway::{Decision, Ownership, decide, fd0},
     limits::Limits,
-    serve::{runtime_error, serve_cgi, serve_listener, socket_error},
+    serve::{passenger_not_served, runtime_error, serve_cgi, serve_listener, socket_error},
     sys,
     telemetry::log,
     transport::{door::Door, stdio},
@@ -115,6 +115,7 @@ impl<M, A: IntoApp<M>> Program<A, M> {
                 note_arguments(&args());
                 self.listen()
             }
+            Decision::Passenger(_) => report(&passenger_not_served(), 1),
             Decision::Cgi => self.cgi(),
             Decision::Socket(path) => self.command_line(&args(), Some(path)),
             Decision::CommandLine => self.command_line(&args(), None),

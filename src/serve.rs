@@ -102,6 +102,7 @@ impl<S: App> IntoFuture for Serve<S> {
                     serve_listener(fd, ownership, std::future::ready(app), limits, trigger).await
                 }
                 Decision::Cgi => serve_cgi(stdio::environment(), std::future::ready(app), limits).await.map(drop),
+                Decision::Passenger(_) => Err(passenger_not_served()),
                 Decision::Socket(_) | Decision::CommandLine => Err(started_by_nobody()),
             }
         })
@@ -116,6 +117,12 @@ pub(crate) fn started_by_nobody() -> Error {
         "no web server started this program",
         "upload it to your web space and let Apache, LiteSpeed or nginx start it, or give it a Unix socket with `serve --socket PATH`",
     )
+}
+
+/// The error of a program that Phusion Passenger started.
+pub(crate) fn passenger_not_served() -> Error {
+    let hint = "let the web server start it as FastCGI or CGI: `htaccess-samples/` shows how";
+    Error::new(code::PASSENGER_START, Blame::Gateway, "Phusion Passenger started this program, which does not speak its handshake", hint)
 }
 
 pub(crate) fn socket_error(error: io::Error) -> Error {

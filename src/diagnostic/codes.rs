@@ -42,6 +42,7 @@ codes! {
     SOCKET = "LG0104";
     ARGUMENTS_IGNORED = "LG0105";
     RUNTIME = "LG0106";
+    PASSENGER_START = "LG0107";
     // Protocol
     VIOLATION = "LG0301";
     NOT_A_REQUEST = "LG0302";

@@ -15,8 +15,9 @@ pub(crate) fn facts(args: impl FnOnce() -> Vec<OsString>) -> Facts {
     let command_line_forced = std::env::var_os("LODGER_CLI").is_some_and(|value| value == "1");
     let fd0 = look();
     let cgi = set("REQUEST_METHOD") || set("GATEWAY_INTERFACE");
-    let socket = (fd0 != Fd0::Listening && !cgi && !command_line_forced).then(|| socket_argument(&args())).flatten();
-    Facts { command_line_forced, fd0, cgi, socket }
+    let passenger = std::env::var_os("PASSENGER_SPAWN_WORK_DIR").map(PathBuf::from);
+    let socket = (fd0 != Fd0::Listening && passenger.is_none() && !cgi && !command_line_forced).then(|| socket_argument(&args())).flatten();
+    Facts { command_line_forced, fd0, passenger, cgi, socket }
 }
 
 fn look() -> Fd0 {
