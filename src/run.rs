@@ -8,7 +8,7 @@ use crate::{
     error::{BoxError, Error},
     gateway::{Decision, Ownership, decide, fd0},
     limits::Limits,
-    serve::{runtime_error, serve_cgi, serve_listener, socket_error},
+    serve::{runtime_error, serve_cgi, serve_listener, serve_passenger, socket_error},
     sys,
     telemetry::log,
     transport::{door::Door, stdio},
@@ -115,6 +115,7 @@ impl<M, A: IntoApp<M>> Program<A, M> {
                 note_arguments(&args());
                 self.listen()
             }
+            Decision::Passenger(folder) => self.passenger(folder),
             Decision::Cgi => self.cgi(),
             Decision::Socket(path) => self.command_line(&args(), Some(path)),
             Decision::CommandLine => self.command_line(&args(), None),
@@ -144,6 +145,16 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         self.block_on(|app| async move {
             let whole = serve_cgi(vars, start(app), limits).await?;
             Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        })
+    }
+
+    /// Behind Phusion Passenger, which shows the operator why an app does not start; so it is told, and the process ends.
+    fn passenger(self, folder: PathBuf) -> ExitCode {
+        sys::close_on_exec_from(3);
+        let limits = self.limits.clone();
+        self.block_on(|app| async move {
+            let app = async { build(&app).await.map_err(app_did_not_start) };
+            serve_passenger(folder, app, limits, pending()).await.map(|()| ExitCode::SUCCESS)
         })
     }
 
@@ -241,6 +252,11 @@ async fn build<M>(app: &impl IntoApp<M>) -> Result<BoxApp, BoxError> {
         Err(panic) => Poll::Ready(Err(panic)),
     });
     built.await.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()))
+}
+
+fn app_did_not_start(cause: BoxError) -> Error {
+    let hint = "look for files beside the program, since a web server sets no HOME, and read what the app printed to the log";
+    Error::new(code::APP_DID_NOT_START, crate::Blame::App, "the app could not start", hint).with_source(cause)
 }
 
 fn note_failed_start(error: &BoxError) {

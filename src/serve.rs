@@ -1,5 +1,7 @@
 //! [`serve`]: an app behind whatever started the process, in a runtime of your own.
 
+mod passenger;
+
 use crate::{
     app::{App, BoxApp},
     cgi::CgiVars,
@@ -14,6 +16,7 @@ use crate::{
         stdio,
     },
 };
+pub(crate) use passenger::serve_passenger;
 use std::{
     future::{Future, IntoFuture},
     io,
@@ -102,6 +105,7 @@ impl<S: App> IntoFuture for Serve<S> {
                     serve_listener(fd, ownership, std::future::ready(app), limits, trigger).await
                 }
                 Decision::Cgi => serve_cgi(stdio::environment(), std::future::ready(app), limits).await.map(drop),
+                Decision::Passenger(folder) => serve_passenger(folder, std::future::ready(Ok(app)), limits, trigger).await,
                 Decision::Socket(_) | Decision::CommandLine => Err(started_by_nobody()),
             }
         })

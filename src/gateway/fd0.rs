@@ -15,8 +15,9 @@ pub(crate) fn facts(args: impl FnOnce() -> Vec<OsString>) -> Facts {
     let command_line_forced = std::env::var_os("LODGER_CLI").is_some_and(|value| value == "1");
     let fd0 = look();
     let cgi = set("REQUEST_METHOD") || set("GATEWAY_INTERFACE");
-    let socket = (fd0 != Fd0::Listening && !cgi && !command_line_forced).then(|| socket_argument(&args())).flatten();
-    Facts { command_line_forced, fd0, cgi, socket }
+    let passenger = std::env::var_os("PASSENGER_SPAWN_WORK_DIR").map(PathBuf::from);
+    let socket = (fd0 != Fd0::Listening && passenger.is_none() && !cgi && !command_line_forced).then(|| socket_argument(&args())).flatten();
+    Facts { command_line_forced, fd0, passenger, cgi, socket }
 }
 
 fn look() -> Fd0 {
@@ -60,6 +61,14 @@ pub(crate) fn take_listener() -> io::Result<(OwnedFd, Ownership)> {
     let path = sys::socket_path(&listener);
     let ownership = ownership(path.as_deref().map(Path::new), std::os::unix::process::parent_id());
     Ok((listener, ownership))
+}
+
+/// Takes the pipe off fd 0 whose end is an order to leave; /dev/null stays behind. A child of the app that held it would not matter to its other end, but
+/// one that read from it would see the end before us.
+pub(crate) fn take_lifeline() -> io::Result<OwnedFd> {
+    let lifeline = sys::duplicate(0)?;
+    sys::replace_with_null(0)?;
+    Ok(lifeline)
 }
 
 /// Takes stdin and stdout of one CGI exchange for us alone: what the app prints goes to stderr from now on, and not into the response, and what it

@@ -68,6 +68,8 @@ pub(crate) struct Facts {
     /// `LODGER_CLI=1` in the environment; no web client can set a variable of that name.
     pub(crate) command_line_forced: bool,
     pub(crate) fd0: Fd0,
+    /// `PASSENGER_SPAWN_WORK_DIR`: the folder in which Phusion Passenger waits for its handshake.
+    pub(crate) passenger: Option<PathBuf>,
     /// `REQUEST_METHOD` or `GATEWAY_INTERFACE` is in the environment.
     pub(crate) cgi: bool,
     /// `--socket PATH` among the arguments. Only looked for when nothing above it holds: under CGI, arguments may come out of a query string
@@ -80,6 +82,8 @@ pub(crate) struct Facts {
 pub(crate) enum Decision {
     /// Accept connections on fd 0.
     Listen,
+    /// Make a socket for Phusion Passenger, tell it so in this folder, and serve it.
+    Passenger(PathBuf),
     /// Answer the one request in the environment.
     Cgi,
     /// Make this Unix socket and listen on it.
@@ -93,6 +97,7 @@ pub(crate) fn decide(facts: &Facts) -> Decision {
     match facts {
         Facts { command_line_forced: true, .. } => Decision::CommandLine,
         Facts { fd0: Fd0::Listening, .. } => Decision::Listen,
+        Facts { passenger: Some(folder), .. } => Decision::Passenger(folder.clone()),
         Facts { cgi: true, .. } => Decision::Cgi,
         Facts { socket: Some(path), .. } => Decision::Socket(path.clone()),
         _ => Decision::CommandLine,
@@ -151,7 +156,7 @@ mod tests {
     use std::path::Path;
 
     fn facts() -> Facts {
-        Facts { command_line_forced: false, fd0: Fd0::Other, cgi: false, socket: None }
+        Facts { command_line_forced: false, fd0: Fd0::Other, passenger: None, cgi: false, socket: None }
     }
 
     #[test]
@@ -170,6 +175,12 @@ mod tests {
         for fd0 in [Fd0::Connected, Fd0::Other, Fd0::Terminal] {
             assert_eq!(decide(&Facts { fd0, cgi: true, ..facts() }), Decision::Cgi);
         }
+    }
+
+    #[test]
+    fn passenger_outweighs_the_variables_of_cgi() {
+        let facts = Facts { passenger: Some("/tmp/spawn".into()), cgi: true, socket: Some("/run/x".into()), ..facts() };
+        assert_eq!(decide(&facts), Decision::Passenger("/tmp/spawn".into()));
     }
 
     #[test]

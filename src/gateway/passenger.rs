@@ -114,8 +114,8 @@ impl WorkDir {
         // The log has one line for it.
         let line: Vec<&str> = story.split_whitespace().collect();
         let summary = format!("{}: {}", error.code(), line.join(" "));
-        let category = if error.code() == code::SOCKET { "OPERATING_SYSTEM_ERROR" } else { "INTERNAL_ERROR" };
-        let texts = [("category", category), ("summary", &summary), ("problem_description.txt", &story), ("solution_description.txt", error.hint())];
+        let texts =
+            [("category", "INTERNAL_ERROR"), ("summary", &summary), ("problem_description.txt", &story), ("solution_description.txt", error.hint())];
         let written = texts.iter().try_for_each(|(name, text)| write_file(&folder.join(name), text));
         // Nobody reads the FIFO when a port is waited for.
         let finished = if error.code() == code::PASSENGER_WANTS_PORT { Ok(()) } else { self.finish(*b"0") };
@@ -214,7 +214,8 @@ fn wants_preloader() -> Error {
     )
 }
 
-fn unusable(sentence: impl Into<String>) -> Error {
+/// The error of a handshake that does not come about.
+pub(crate) fn unusable(sentence: impl Into<String>) -> Error {
     Error::new(
         code::PASSENGER_HANDSHAKE,
         Blame::Gateway,

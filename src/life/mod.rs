@@ -4,5 +4,5 @@ mod drain;
 mod state;
 
 pub use drain::background;
-pub(crate) use drain::{Signals, background_tasks};
+pub(crate) use drain::{Signals, background_tasks, hang_up};
 pub use state::state_dir;
