@@ -72,7 +72,7 @@ pub(crate) async fn hang_up(pipe: OwnedFd) {
             ready.clear_ready();
         }
     }
-    pending().await;
+    pending::<()>().await;
 }
 
 static BACKGROUND: OnceLock<TaskTracker> = OnceLock::new();

@@ -1,6 +1,8 @@
 //! The command line of a program built with `run`, seen from a terminal.
 
 use crate::peer::testapp;
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 fn run(args: &[&str]) -> Output {
@@ -110,4 +112,61 @@ fn serve_without_a_socket_says_how_to_go_on() {
     let output = run(&["serve"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("LG0101") && text(&output.stderr).contains("hint:"));
+}
+
+/// Runs `init --panel passenger` of the stock binary on `folder`, with its paths replaced by words.
+fn init(folder: &Path, more: &[&str]) -> (Option<i32>, String, String) {
+    let program = env!("CARGO_BIN_EXE_lodger");
+    let output = Command::new(program).args(["init", "--panel", "passenger"]).args(more).arg(folder).stdin(Stdio::null()).output().unwrap();
+    let words = |bytes: &[u8]| text(bytes).replace(program, "PROGRAM").replace(folder.to_str().unwrap(), "DIR");
+    (output.status.code(), words(&output.stdout), words(&output.stderr))
+}
+
+#[test]
+fn init_writes_the_file_by_which_passenger_finds_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, told, _) = init(folder.path(), &[]);
+    assert_eq!((code, told.as_str()), (Some(0), include_str!("../../fixtures/cli/init-passenger.txt")));
+    let written: serde_json::Value = serde_json::from_slice(&fs::read(folder.path().join("Passengerfile.json")).unwrap()).unwrap();
+    let expect = serde_json::json!({ "app_start_command": env!("CARGO_BIN_EXE_lodger"), "app_supports_kuria_protocol": true });
+    assert_eq!(written, expect);
+    let (again, ..) = init(folder.path(), &[]);
+    assert_eq!(again, Some(0), "a second time it is the same");
+}
+
+#[test]
+fn init_can_be_tried_without_a_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, told, _) = init(folder.path(), &["--dry-run"]);
+    assert_eq!((code, told.as_str()), (Some(0), include_str!("../../fixtures/cli/init-passenger-dry-run.txt")));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_init_tells_is_what_the_sample_says() {
+    let sample = include_str!("../../htaccess-samples/passenger.htaccess");
+    let lines: Vec<_> = sample.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    assert_eq!(lines, ["PassengerEnabled on"]);
+    assert!(include_str!("../../fixtures/cli/init-passenger.txt").contains("\nPassengerEnabled on\n"));
+}
+
+#[test]
+fn init_destroys_no_file_and_says_what_is_wrong_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("Passengerfile.json"), "{ half").unwrap();
+    let (code, told, error) = init(folder.path(), &[]);
+    assert_eq!((code, told.as_str()), (Some(3), ""));
+    assert!(error.starts_with("error[LG0116]: DIR/Passengerfile.json cannot be written: ") && error.contains("hint:"), "{error}");
+    assert_eq!(fs::read_to_string(folder.path().join("Passengerfile.json")).unwrap(), "{ half");
+    let (code, _, error) = init(&folder.path().join("none"), &[]);
+    assert_eq!(code, Some(3), "{error}");
+}
+
+#[test]
+fn a_panel_that_init_does_not_know_is_wrong_usage_and_those_it_knows_are_named() {
+    for args in [&["init", "--panel", "webmin"][..], &["init"]] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2));
+    }
+    assert!(text(&run(&["init", "--panel", "webmin"]).stderr).contains("[possible values: passenger]"));
 }
