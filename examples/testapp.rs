@@ -82,6 +82,7 @@ fn router() -> Router {
         .route("/stderr", get(stderr))
         .route("/pid", get(pid))
         .route("/background", get(background))
+        .route("/environ", get(environ))
         .layer(MapRequestLayer::new(|request: Request| {
             BEGUN.fetch_add(1, Relaxed);
             request
@@ -208,6 +209,7 @@ async fn env(request: Request) -> Response {
         "remote": request.remote_addr().map(|address| address.to_string()),
         "gateway": request.gateway().map(|gateway| gateway.to_string()),
         "profile": request.profile().name(),
+        "listener": request.listener(),
         "pid": process::id(),
         "generation": *GENERATION,
         "headers": headers,
@@ -356,6 +358,11 @@ async fn redirect(Query(knobs): Query<Knobs>, Query(target): Query<Target>) -> A
 async fn stderr(Query(knobs): Query<Knobs>) -> Response {
     tracing::warn!("{}", knobs.text);
     text("ok\n")
+}
+
+/// The names in the environment of this process, which is that of its children: what is none of their business is not there.
+async fn environ() -> String {
+    std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned() + "\n").collect()
 }
 
 async fn pid() -> Response {

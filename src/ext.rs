@@ -23,14 +23,16 @@ struct Inner {
     gateway: Option<Gateway>,
     profile: &'static Profile,
     meta: Meta,
+    listener: Option<Arc<str>>,
 }
 
-static NONE: LazyLock<Exchange> =
-    LazyLock::new(|| Exchange(Arc::new(Inner { vars: CgiVars::new(), gateway: None, profile: &profile::UNKNOWN, meta: Meta::default() })));
+static NONE: LazyLock<Exchange> = LazyLock::new(|| {
+    Exchange(Arc::new(Inner { vars: CgiVars::new(), gateway: None, profile: &profile::UNKNOWN, meta: Meta::default(), listener: None }))
+});
 
 impl Exchange {
-    pub(crate) fn new(vars: CgiVars, gateway: Gateway, profile: &'static Profile, meta: Meta) -> Self {
-        Self(Arc::new(Inner { vars, gateway: Some(gateway), profile, meta }))
+    pub(crate) fn new(vars: CgiVars, gateway: Gateway, profile: &'static Profile, meta: Meta, listener: Option<Arc<str>>) -> Self {
+        Self(Arc::new(Inner { vars, gateway: Some(gateway), profile, meta, listener }))
     }
 
     /// All variables that the web server sent.
@@ -83,6 +85,13 @@ impl Exchange {
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         self.0.meta.host.as_deref()
+    }
+
+    /// The name of the socket that the request came in by, where systemd gave it one (`FileDescriptorName=` in the socket unit, else the name of the unit).
+    /// None elsewhere.
+    #[must_use]
+    pub fn listener(&self) -> Option<&str> {
+        self.0.listener.as_deref()
     }
 
     /// The name of the site that the request was given to, where several are served. None for a program that is one site.
@@ -148,6 +157,11 @@ pub trait RequestExt: sealed::Sealed {
         self.exchange().host()
     }
 
+    /// See [`Exchange::listener`].
+    fn listener(&self) -> Option<&str> {
+        self.exchange().listener()
+    }
+
     /// See [`Exchange::site`].
     fn site(&self) -> Option<&str> {
         self.exchange().site()
@@ -176,5 +190,6 @@ mod tests {
         assert!(request.cgi_vars().is_empty());
         assert_eq!((request.gateway(), request.mount(), request.scheme(), request.host(), request.site()), (None, "", "", None, None));
         assert_eq!((request.original_uri(), request.remote_addr(), request.profile().name()), (None, None, "unknown"));
+        assert_eq!(request.listener(), None);
     }
 }

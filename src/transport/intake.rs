@@ -93,7 +93,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         };
         self.timers.pause_over();
         let body_follows = !meta.no_body;
-        let exchange = ext::Exchange::new(vars, self.gateway, profile, meta);
+        let exchange = ext::Exchange::new(vars, self.gateway, profile, meta, self.shared.listener.clone());
         insert_extensions(&mut request, exchange);
         let now = Instant::now();
         self.exchanges.add(Slot {

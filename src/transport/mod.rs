@@ -31,12 +31,40 @@ pub(crate) struct Shared {
     pub(crate) program: Option<PathBuf>,
     /// Cancelled when the process is told to leave.
     pub(crate) stop: CancellationToken,
+    /// What systemd calls the socket that these connections come in by.
+    pub(crate) listener: Option<Arc<str>>,
     /// Requests in work, over all connections.
-    pub(crate) in_work: AtomicUsize,
+    pub(crate) in_work: Arc<AtomicUsize>,
+    /// Requests that were ever begun, over all connections.
+    pub(crate) begun: Arc<AtomicUsize>,
 }
 
 impl Shared {
     pub(crate) fn new(limits: Limits, ownership: Ownership, stop: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { limits: Arc::new(limits), ownership, program: std::env::current_exe().ok(), stop, in_work: AtomicUsize::new(0) })
+        Arc::new(Self {
+            limits: Arc::new(limits),
+            ownership,
+            program: std::env::current_exe().ok(),
+            stop,
+            listener: None,
+            in_work: Arc::default(),
+            begun: Arc::default(),
+        })
+    }
+
+    /// The same, for the connections of one socket of several.
+    pub(crate) fn by(self: &Arc<Self>, listener: Option<Arc<str>>) -> Arc<Self> {
+        if listener.is_none() {
+            return Arc::clone(self);
+        }
+        Arc::new(Self {
+            limits: Arc::clone(&self.limits),
+            ownership: self.ownership,
+            program: self.program.clone(),
+            stop: self.stop.clone(),
+            listener,
+            in_work: Arc::clone(&self.in_work),
+            begun: Arc::clone(&self.begun),
+        })
     }
 }

@@ -8,5 +8,6 @@ mod passenger_start;
 mod peer;
 mod raw;
 mod readme;
+mod start;
 mod servers;
 mod tidy;

@@ -1,16 +1,17 @@
 //! The life of a process that Phusion Passenger started: handshake, serving, leaving when stdin ends.
 
-use super::{runtime_error, serve_listener};
+use super::{Start, serve_sockets};
 use crate::{
     app::BoxApp,
     diagnostic::codes as code,
     error::Error,
     gateway::{
-        Ownership, fd0,
+        Handed, Ownership, Terms, fd0,
         passenger::{WorkDir, unusable},
     },
     life::{Signals, hang_up},
     limits::Limits,
+    serve::runtime_error,
     transport::door::Door,
 };
 use std::{
@@ -41,7 +42,9 @@ pub(crate) async fn serve_passenger(
         () = &mut told => return Ok(()),
     };
     let (_door, listener, app) = started.map_err(|error| tell(&work, error))?;
-    serve_listener(listener.into(), Ownership::Own, ready(app), limits, told).await
+    // What systemd or LiteSpeed want of the web server stands in our environment too, and is not meant for us.
+    let start = Start { sockets: vec![Handed::listener(listener)], ownership: Ownership::Own, terms: Terms::default() };
+    serve_sockets(start, ready(app), limits, told).await
 }
 
 /// Completes when it is time to leave. Both signals and stdin are watched from the call on.
