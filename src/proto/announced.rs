@@ -7,7 +7,7 @@ use super::{
     Appetite, Event, Outbox, PairSpan, Params, Refusal, RequestId, ResponsePart, Rest, Violation, Wire,
     plain::{BodyLength, ID, Plain},
 };
-use crate::limits::Limits;
+use crate::{limits::Limits, profile::Abort};
 use bytes::{Bytes, BytesMut};
 use std::{marker::PhantomData, sync::Arc};
 
@@ -141,6 +141,11 @@ impl<D: Dialect> Wire for Announced<D> {
             State::Body { body, .. } => body.end_of_input(),
             State::Refused { ended } => *ended = true,
         }
+    }
+
+    /// A response ends with its connection, so there is nothing else to show it with.
+    fn abort(&self, _by_profile: Abort) -> Abort {
+        Abort::Close
     }
 
     fn respond(&mut self, _id: RequestId, part: ResponsePart, out: &mut Outbox) {

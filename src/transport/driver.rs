@@ -334,7 +334,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     fn show_broken(&mut self, id: RequestId, abort: Abort) {
         self.broken = true;
         let alone = self.exchanges.iter().filter(|slot| !slot.over).count() == 1;
-        match abort {
+        match self.wire.abort(abort) {
             Abort::End => self.wire.respond(id, ResponsePart::Cut, &mut self.out),
             Abort::Poison if alone => {
                 self.wire.respond(id, ResponsePart::Poison, &mut self.out);
