@@ -93,7 +93,7 @@ pub(crate) async fn serve_sockets(
     let Start { sockets, ownership, terms } = start;
     let drain_timeout = match ownership {
         Ownership::ModFcgid => limits.drain_timeout.min(MOD_FCGID_DRAIN),
-        Ownership::Own | Ownership::Shared => limits.drain_timeout,
+        Ownership::Own | Ownership::Passenger | Ownership::Shared => limits.drain_timeout,
     };
     let mut signals = Signals::watch().map_err(|error| runtime_error(error.to_string()))?;
     let Doors { listeners, connections } = Doors::open(sockets)?;

@@ -6,7 +6,7 @@ use crate::{
     cgi::response,
     diagnostic::codes as code,
     error::{BoxError, Error},
-    gateway::{Decision, Handed, Ownership, Terms, decide, fd0},
+    gateway::{Decision, Handed, Ownership, Terms, decide, fd0, http::is_lsnode, passenger::WORK_DIR},
     limits::Limits,
     process::{Start, serve_cgi, serve_passenger, serve_sockets},
     serve::{arguments, runtime_error, socket_error, started_by_nobody},
@@ -156,6 +156,8 @@ impl<M, A: IntoApp<M>> Program<A, M> {
     /// Behind Phusion Passenger, which shows the operator why an app does not start; so it is told, and the process ends.
     fn passenger(self, folder: PathBuf) -> ExitCode {
         sys::close_on_exec_from(3);
+        // A program of this kind that the app starts was not started by Passenger.
+        sys::forget_variables([WORK_DIR.into()]);
         let limits = self.limits.clone();
         self.block_on(|app| async move {
             let app = async { build(&app).await.map_err(app_did_not_start) };
@@ -217,8 +219,8 @@ fn runtime(worker_threads: usize) -> io::Result<Runtime> {
 fn note_arguments(args: &[OsString]) {
     let understood = match args {
         [] => true,
-        [verb] => verb == "serve",
-        _ => false,
+        [verb] if verb == "serve" => true,
+        _ => is_lsnode(),
     };
     if !understood {
         tracing::warn!(target: "lodger", "{}: the program serves the socket that it was given and takes no notice of its arguments", code::ARGUMENTS_IGNORED);

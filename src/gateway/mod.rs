@@ -2,6 +2,7 @@
 
 mod facts;
 pub(crate) mod fd0;
+pub(crate) mod http;
 pub(crate) mod passenger;
 pub(crate) mod sniff;
 pub(crate) mod systemd;
@@ -127,6 +128,8 @@ pub(crate) enum Ownership {
     ModFcgid,
     /// We made it.
     Own,
+    /// We made it for Phusion Passenger, and nobody else may connect.
+    Passenger,
     /// Others may accept on it too, or go on with it when we are gone.
     Shared,
 }
@@ -160,7 +163,7 @@ pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiV
         Gateway::FastCgi if is("h2o") => &profile::H2O,
         Gateway::Scgi if is("apache") => &profile::MOD_PROXY_SCGI,
         Gateway::Uwsgi if is("apache") => &profile::MOD_PROXY_UWSGI,
-        Gateway::Scgi | Gateway::Uwsgi if is("nginx") => &profile::NGINX_UNFRAMED,
+        Gateway::Scgi | Gateway::Uwsgi if is("nginx") => &profile::NGINX,
         Gateway::Scgi if is("lighttpd") => &profile::LIGHTTPD,
         _ => &profile::UNKNOWN,
     }

@@ -31,18 +31,12 @@ const READER_WITHIN: Duration = Duration::from_secs(2);
 /// How long after a try in vain the next one follows.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+/// The variable that names the work directory.
+pub(crate) const WORK_DIR: &str = "PASSENGER_SPAWN_WORK_DIR";
+
 /// The directory in which Passenger and a program that it starts talk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WorkDir(PathBuf);
-
-/// What Passenger asks of us, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Start {
-    /// Where our socket goes. Nobody can guess its name, and nobody but Passenger needs to know it.
-    pub(crate) socket: PathBuf,
-    /// The part of the path that belongs to the app's place in the site: `""` at the top, else it starts with a slash and does not end in one.
-    pub(crate) base_uri: String,
-}
 
 impl WorkDir {
     /// The directory that `PASSENGER_SPAWN_WORK_DIR` names.
@@ -50,13 +44,13 @@ impl WorkDir {
         Self(path)
     }
 
-    /// Reads what Passenger asks for.
+    /// Reads what Passenger asks for, and gives the path where it wants our socket. Nobody can guess its name, and nobody but Passenger needs to know it.
     ///
     /// # Errors
     ///
     /// `LG0113` when it wants a program that listens on a TCP port, `LG0114` when it wants a process that forks apps, `LG0115` when the directory
     /// does not say what it should.
-    pub(crate) fn read(&self) -> Result<Start, Error> {
+    pub(crate) fn read(&self) -> Result<PathBuf, Error> {
         if self.wants_port()? {
             return Err(wants_port());
         }
@@ -65,8 +59,7 @@ impl WorkDir {
             return Err(wants_preloader());
         }
         let folder = self.argument("socket_dir")?.ok_or_else(|| unusable("args/socket_dir is missing"))?;
-        let base_uri = self.argument("base_uri")?.unwrap_or_default();
-        Ok(Start { socket: socket_path(&folder)?, base_uri: base_uri_of(&base_uri)? })
+        socket_path(&folder)
     }
 
     /// Whether Passenger has chosen a TCP port and waits for somebody to answer there.
@@ -174,13 +167,6 @@ fn socket_path(folder: &[u8]) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-fn base_uri_of(text: &[u8]) -> Result<String, Error> {
-    let text = std::str::from_utf8(text).unwrap_or("?");
-    let base = text.trim_end_matches('/');
-    let is_path = base.is_empty() || base.starts_with('/') && base.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"<>`".contains(&byte));
-    if is_path { Ok(base.to_owned()) } else { Err(unusable("args/base_uri is not the path of a URI")) }
-}
-
 /// A JSON string (RFC 8259, section 7).
 fn json_string(text: &str) -> String {
     let mut json = String::from("\"");
@@ -236,7 +222,7 @@ mod tests {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
         let sockets = folder.path().join("apps.s").display().to_string();
-        let usual = [("socket_dir", sockets.as_str()), ("base_uri", "/"), ("generic_app", "false"), ("spawn_method", "direct"), ("app_type", "")];
+        let usual = [("socket_dir", sockets.as_str()), ("generic_app", "false"), ("spawn_method", "direct"), ("app_type", "")];
         for (name, value) in usual.iter().chain(arguments) {
             fs::write(folder.path().join("args").join(name), value).unwrap();
         }
@@ -258,19 +244,9 @@ mod tests {
     fn the_socket_lies_in_the_folder_that_passenger_names_under_a_name_of_its_own_each_time() {
         let (folder, work) = work_dir(&[]);
         let (one, other) = (work.read().unwrap(), work.read().unwrap());
-        assert_eq!(one.socket.parent(), Some(folder.path().join("apps.s").as_path()));
-        assert!(one.socket.file_name().unwrap().to_str().unwrap().starts_with("lodger."));
-        assert_ne!(one.socket, other.socket);
-    }
-
-    #[test]
-    fn the_base_uri_is_a_path_without_its_last_slash() {
-        for (given, base) in [("/", ""), ("", ""), ("/sub", "/sub"), ("/sub/", "/sub"), ("/a/b", "/a/b")] {
-            assert_eq!(work_dir(&[("base_uri", given)]).1.read().unwrap().base_uri, base);
-        }
-        for bad in ["sub", "/a b", "/a?b", "/a\nb", "/ä"] {
-            assert_eq!(code_of(&[("base_uri", bad)]), "LG0115", "{bad:?}");
-        }
+        assert_eq!(one.parent(), Some(folder.path().join("apps.s").as_path()));
+        assert!(one.file_name().unwrap().to_str().unwrap().starts_with("lodger."));
+        assert_ne!(one, other);
     }
 
     #[test]
@@ -312,7 +288,8 @@ mod tests {
     #[test]
     fn nothing_but_a_file_is_read_as_an_argument() {
         let (folder, work) = work_dir(&[]);
-        let path = folder.path().join("args/base_uri");
+        let path = folder.path().join("args/app_type");
+        fs::write(folder.path().join("args/spawn_method"), "smart").unwrap();
         fs::remove_file(&path).unwrap();
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         assert_eq!(work.read().unwrap_err().code().as_str(), "LG0115");

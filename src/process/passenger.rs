@@ -43,7 +43,7 @@ pub(crate) async fn serve_passenger(
     };
     let (_door, listener, app) = started.map_err(|error| tell(&work, error))?;
     // What systemd or LiteSpeed want of the web server stands in our environment too, and is not meant for us.
-    let start = Start { sockets: vec![Handed::listener(listener)], ownership: Ownership::Own, terms: Terms::default() };
+    let start = Start { sockets: vec![Handed::listener(listener)], ownership: Ownership::Passenger, terms: Terms::default() };
     serve_sockets(start, ready(app), limits, told).await
 }
 
@@ -62,10 +62,13 @@ fn told_to_leave(trigger: impl Future<Output = ()>) -> Result<impl Future<Output
 
 /// The handshake, with the app built in the middle of it.
 async fn start(work: &WorkDir, app: impl Future<Output = Result<BoxApp, Error>>) -> Result<(Door, UnixListener, BoxApp), Error> {
-    let start = work.read()?;
+    let socket = work.read()?;
+    if !cfg!(feature = "http") {
+        return Err(unusable("this program was built without the feature `http` of lodger"));
+    }
     let app = app.await?;
-    let (door, listener) = Door::open(&start.socket, SOCKET_MODE).map_err(|error| unusable("its folder takes no socket").with_source(error))?;
-    work.succeed(&start.socket)?;
+    let (door, listener) = Door::open(&socket, SOCKET_MODE).map_err(|error| unusable("its folder takes no socket").with_source(error))?;
+    work.succeed(&socket)?;
     Ok((door, listener, app))
 }
 

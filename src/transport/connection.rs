@@ -38,7 +38,14 @@ pub(crate) async fn serve_connection(socket: Socket, app: BoxApp, shared: Arc<Sh
         // Boxed, so that the memory of every connection is not that of the largest.
         Ok(Spoken::Scgi { head_len }) => drop(Box::pin(drive(socket, Scgi::new(head_len, limits), Gateway::Scgi, app, shared)).await),
         Ok(Spoken::Uwsgi { head_len }) => drop(Box::pin(drive(socket, Uwsgi::new(head_len, limits), Gateway::Uwsgi, app, shared)).await),
-        Ok(Spoken::Lsapi | Spoken::Http) => {}
+        #[cfg(feature = "http")]
+        Ok(Spoken::Http) => Box::pin(super::http::serve_http(socket, app, shared)).await,
+        #[cfg(not(feature = "http"))]
+        Ok(Spoken::Http) => {
+            let cure = "build the program with the feature `http` of lodger, or let the web server speak FastCGI here";
+            tracing::warn!(target: "lodger", "{}: a connection was closed: it speaks HTTP; {cure}", code::UNKNOWN_PROTOCOL);
+        }
+        Ok(Spoken::Lsapi) => {}
         Err(Unsaid::Nothing) => {}
         Err(Unsaid::Foreign(Foreign { what, cure })) => {
             tracing::warn!(target: "lodger", "{}: a connection was closed: it speaks {what}; {cure}", code::UNKNOWN_PROTOCOL);

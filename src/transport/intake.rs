@@ -18,6 +18,7 @@ use crate::{
     ext,
     gateway::{Gateway, choose_profile},
     limits::Limits,
+    profile,
     proto::{Event, Params, Refusal, RequestId, ResponsePart, Role, Wire},
     telemetry::log,
 };
@@ -117,7 +118,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             return self.protocol_failed(code::VIOLATION, "more requests were refused than their answers were read");
         }
         let ((), lines) = logged::<W, _>(|| tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence));
-        self.send_log(id, lines);
+        self.send_log(id, lines, &profile::UNKNOWN);
         let (head, page) = Head::of_error(failure.status, failure.code.as_str(), head_request);
         let (block, head_len) = head.block(&page);
         self.refused_unread += block.len();
@@ -156,7 +157,7 @@ fn check_environment(vars: &CgiVars, limits: &Limits) -> Result<(), Failure> {
     cgi_body(vars).map(drop).map_err(|error| not_a_request(&error))
 }
 
-fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
+pub(super) fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
     #[cfg(feature = "axum08")]
     {
         use axum::extract::{ConnectInfo, OriginalUri};
@@ -170,7 +171,7 @@ fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
     request.extensions_mut().insert(exchange);
 }
 
-fn not_a_request(error: &VarError) -> Failure {
+pub(super) fn not_a_request(error: &VarError) -> Failure {
     let (status, sentence) = match error {
         VarError::UriTooLong => (StatusCode::URI_TOO_LONG, "the target of the request is longer than 65,534 bytes"),
         VarError::Method => (StatusCode::BAD_REQUEST, "REQUEST_METHOD is missing or is no method"),
@@ -181,7 +182,7 @@ fn not_a_request(error: &VarError) -> Failure {
     Failure { status, code: code::NOT_A_REQUEST, sentence }
 }
 
-fn refused(refusal: Refusal) -> Failure {
+pub(super) fn refused(refusal: Refusal) -> Failure {
     let (status, code, sentence) = match refusal {
         Refusal::ParamsTooLarge => {
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, code::PARAMS_TOO_LARGE, "the variables of the request are larger than the limit")

@@ -1,12 +1,15 @@
 //! What moves bytes: the one async driver, the sockets and pipes it runs on, and the door where connections come in.
 
 pub(crate) mod accept;
+mod adapt;
 pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod door;
 mod driver;
 mod exchange;
 mod exchanges;
+#[cfg(feature = "http")]
+mod http;
 pub(crate) mod inbox;
 mod intake;
 pub(crate) mod socket;
@@ -14,6 +17,8 @@ mod spool;
 pub(crate) mod stdio;
 mod timers;
 
+#[cfg(feature = "http")]
+use crate::gateway::http::HttpStart;
 use crate::{gateway::Ownership, limits::Limits};
 use std::{
     path::PathBuf,
@@ -29,6 +34,9 @@ pub(crate) struct Shared {
     pub(crate) ownership: Ownership,
     /// Our own executable, for the mount rule.
     pub(crate) program: Option<PathBuf>,
+    /// What the start tells about connections that speak HTTP.
+    #[cfg(feature = "http")]
+    pub(crate) http: HttpStart,
     /// Cancelled when the process is told to leave.
     pub(crate) stop: CancellationToken,
     /// What systemd calls the socket that these connections come in by.
@@ -45,6 +53,8 @@ impl Shared {
             limits: Arc::new(limits),
             ownership,
             program: std::env::current_exe().ok(),
+            #[cfg(feature = "http")]
+            http: HttpStart::of_this_process(ownership),
             stop,
             listener: None,
             in_work: Arc::default(),
@@ -61,6 +71,8 @@ impl Shared {
             limits: Arc::clone(&self.limits),
             ownership: self.ownership,
             program: self.program.clone(),
+            #[cfg(feature = "http")]
+            http: self.http.clone(),
             stop: self.stop.clone(),
             listener,
             in_work: Arc::clone(&self.in_work),

@@ -30,7 +30,7 @@ impl Passenger {
         let passenger = Self { folder, env: Vec::new() };
         let finish = passenger.work("response/finish");
         assert!(Command::new("mkfifo").args(["-m", "600"]).arg(&finish).status().unwrap().success());
-        for (name, text) in [("generic_app", "false"), ("spawn_method", "direct"), ("app_type", ""), ("base_uri", "/")] {
+        for (name, text) in [("generic_app", "false"), ("spawn_method", "direct"), ("app_type", "")] {
             passenger.argument(name, text);
         }
         passenger
@@ -122,7 +122,8 @@ impl Started {
     fn ask(&self, head: &str) -> UnixStream {
         let mut stream = UnixStream::connect(self.socket()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "{head}\r\nConnection: close\r\nhost: site.example\r\n\r\n").unwrap();
+        let head = format!("{head}\r\nConnection: close\r\nhost: site.example\r\n!~Passenger-Client-Address: 192.0.2.7\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
         stream
     }
 
@@ -258,7 +259,7 @@ fn the_place_of_a_forking_ruby_is_refused() {
 #[test]
 fn arguments_that_make_no_sense_are_refused() {
     let long = format!("/{}", "x".repeat(200));
-    for (name, text) in [("socket_dir", "relative"), ("socket_dir", "/nonexistent/folder"), ("socket_dir", &long), ("base_uri", "no slash")] {
+    for (name, text) in [("socket_dir", "relative"), ("socket_dir", "/nonexistent/folder"), ("socket_dir", &long)] {
         let passenger = Passenger::prepare();
         passenger.argument(name, text);
         let started = passenger.start().failed_with("LG0115", Some(b"0"));
