@@ -48,6 +48,7 @@ codes! {
     PASSENGER_WANTS_PORT = "LG0113";
     PASSENGER_WANTS_PRELOADER = "LG0114";
     PASSENGER_HANDSHAKE = "LG0115";
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only `init` writes that file"))]
     PASSENGERFILE = "LG0116";
     // Protocol
     VIOLATION = "LG0301";
