@@ -1,12 +1,15 @@
 //! One request and its response: calls the app, holds the head back until it is safe, cuts and checks the body, turns failures into answers.
 
+use super::answer::{Answer, adapt};
 use crate::{
     app::{BoxApp, ResponseBody},
     body::Body,
     cgi::response::{Allowed, Head},
     diagnostic::codes::{self as code, Code},
     error::BoxError,
+    ext::RequestExt as _,
     profile::Profile,
+    proto::Role,
     telemetry::log::guard,
 };
 use bytes::{Bytes, BytesMut};
@@ -49,6 +52,7 @@ pub(super) struct Exchange {
     stage: Stage,
     allowed: Allowed,
     profile: &'static Profile,
+    role: Role,
     /// Whether the request body is still on its way behind a web server that would stop sending it when it saw the head.
     upload_first: bool,
     /// When the response began to be held back for that.
@@ -86,6 +90,7 @@ impl Exchange {
             allowed: Allowed { head_request: request.method() == Method::HEAD, upgrade },
             method: request.method().clone(),
             uri: request.uri().clone(),
+            role: request.role(),
             stage: Stage::Handling(Box::new(app.oneshot(request))),
             profile,
             held_since: None,
@@ -200,18 +205,21 @@ impl Exchange {
 
     fn answered(&mut self, response: Response<ResponseBody>) {
         let (mut parts, body) = response.into_parts();
-        self.drop_guarded(std::mem::take(&mut parts.extensions));
-        let head = Head::new(parts, self.allowed).map_err(|error| (code::RESPONSE_UNSENDABLE, error.to_string()));
+        let extensions = std::mem::take(&mut parts.extensions);
+        let answer = adapt(parts, &extensions, self.allowed, self.profile, self.role);
+        self.drop_guarded(extensions);
+        let answer = answer.map_err(|error| (code::RESPONSE_UNSENDABLE, error.to_string()));
         // A length that is known is declared: it is what makes a broken response visible behind most web servers.
         let known = guard(|| body.size_hint().exact()).map_err(|panic| (code::APP_PANICKED, format!("the body of the response panicked: {panic}")));
-        let (mut head, known) = match head.and_then(|head| Ok((Box::new(head), known?))) {
+        let (Answer { head, warning }, known) = match answer.and_then(|answer| Ok((answer, known?))) {
             Ok(both) => both,
             Err((code, sentence)) => {
                 self.drop_guarded(body);
                 return self.failed(code, &sentence);
             }
         };
-        if let Some(warning) = head.over_budget(self.profile) {
+        let mut head = Box::new(head);
+        if let Some(warning) = warning {
             tracing::warn!(target: "lodger", "{}: {warning} ({})", code::FAT_HEADER, self.name());
         }
         head.declared = head.declared.or(known.filter(|length| *length > 0 || !self.allowed.head_request));
