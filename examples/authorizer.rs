@@ -22,9 +22,12 @@ async fn guard(request: Request) -> Response {
         return (StatusCode::NOT_FOUND, "This program guards other pages and has none of its own.\n").into_response();
     }
     let variable = |name| request.cgi_vars().get(name).unwrap_or_default();
+    let (user, passwd) = (variable("REMOTE_USER"), variable("REMOTE_PASSWD"));
     match variable("FCGI_APACHE_ROLE") {
-        b"AUTHENTICATOR" => password(variable("REMOTE_USER"), variable("REMOTE_PASSWD")),
-        b"AUTHORIZER" => page_of_user(variable("REMOTE_USER"), request.uri()),
+        b"AUTHORIZER" => page_of_user(user, request.uri()),
+        b"AUTHENTICATOR" => password(user, passwd),
+        // mod_authnz_fcgi can ask for both at once, and then says neither.
+        _ if !passwd.is_empty() => password(user, passwd),
         _ => cookie(request.headers()),
     }
 }
