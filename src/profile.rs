@@ -130,8 +130,18 @@ pub(crate) static LIGHTTPD: Profile = Profile { header_count: 500, joins_repeate
 /// Caddy: joins cookies with a comma like Apache.
 pub(crate) static CADDY: Profile = Profile { joins_cookies_with_comma: true, joins_repeated_headers: true, ..Profile::new("caddy") };
 
-/// OpenLiteSpeed and LiteSpeed over FastCGI: a close before END makes it send the request again, so END always.
-pub(crate) static LITESPEED: Profile = Profile { abort_declared: Abort::End, abort_undeclared: Abort::End, ..Profile::new("litespeed") };
+/// LiteSpeed: a close before END makes it send the request again, so END always. It hangs on a header line of 32,000 bytes.
+pub(crate) static LITESPEED: Profile = Profile {
+    abort_declared: Abort::End,
+    abort_undeclared: Abort::End,
+    header_block: 60_000,
+    header_line: 16_000,
+    header_count: 1000,
+    ..Profile::new("litespeed")
+};
+
+/// OpenLiteSpeed, on which the facts about LiteSpeed were measured.
+pub(crate) static OPENLITESPEED: Profile = Profile { name: "openlitespeed", ..LITESPEED };
 
 /// HAProxy: notices a close, takes 101 headers and no block over 16 KiB.
 pub(crate) static HAPROXY: Profile = Profile { header_block: 15_000, ..Profile::new("haproxy") };
