@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     limits::Limits,
+    profile::Abort,
     proto::{Appetite, Event, Outbox, Refusal, RequestId, ResponsePart, Rest, Role, Violation, Wire},
 };
 use bytes::{Bytes, BytesMut};
@@ -216,6 +217,11 @@ impl Wire for Connection {
         if self.state == State::Discarding {
             self.state = State::Over;
         }
+    }
+
+    /// After a bare close the web server would send the request again, up to three times, and glue together what it got.
+    fn abort(&self, _by_profile: Abort) -> Abort {
+        Abort::End
     }
 
     fn respond(&mut self, _id: RequestId, part: ResponsePart, out: &mut Outbox) {
