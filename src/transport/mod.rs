@@ -9,6 +9,8 @@ mod driver;
 mod exchange;
 mod exchanges;
 mod fit;
+#[cfg(feature = "http")]
+mod http;
 pub(crate) mod inbox;
 mod intake;
 pub(crate) mod socket;
@@ -19,6 +21,8 @@ mod timers;
 #[cfg(test)]
 mod replay_tests;
 
+#[cfg(feature = "http")]
+use crate::gateway::http::HttpStart;
 use crate::{gateway::Ownership, limits::Limits};
 use std::{
     path::PathBuf,
@@ -34,6 +38,9 @@ pub(crate) struct Shared {
     pub(crate) ownership: Ownership,
     /// Our own executable, for the mount rule.
     pub(crate) program: Option<PathBuf>,
+    /// What the start tells about connections that speak HTTP.
+    #[cfg(feature = "http")]
+    pub(crate) http: HttpStart,
     /// Cancelled when the process is told to leave.
     pub(crate) stop: CancellationToken,
     /// Requests in work, over all connections.
@@ -42,6 +49,14 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(limits: Limits, ownership: Ownership, stop: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { limits: Arc::new(limits), ownership, program: std::env::current_exe().ok(), stop, in_work: AtomicUsize::new(0) })
+        Arc::new(Self {
+            limits: Arc::new(limits),
+            ownership,
+            program: std::env::current_exe().ok(),
+            #[cfg(feature = "http")]
+            http: HttpStart::of_this_process(ownership),
+            stop,
+            in_work: AtomicUsize::new(0),
+        })
     }
 }
