@@ -23,7 +23,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 /// What all connections of a process share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Shared {
     pub(crate) limits: Arc<Limits>,
     /// How the listener came to us, which tells one web server from another.
@@ -58,14 +58,6 @@ impl Shared {
         if listener.is_none() {
             return Arc::clone(self);
         }
-        Arc::new(Self {
-            limits: Arc::clone(&self.limits),
-            ownership: self.ownership,
-            program: self.program.clone(),
-            stop: self.stop.clone(),
-            listener,
-            in_work: Arc::clone(&self.in_work),
-            begun: Arc::clone(&self.begun),
-        })
+        Arc::new(Self { listener, ..Self::clone(self) })
     }
 }

@@ -206,14 +206,14 @@ fn systemd_is_told_when_the_service_is_ready_alive_and_leaving() {
         String::from_utf8_lossy(&text[..len]).into_owned()
     };
     let vars = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "400000")];
+    let start = Instant::now();
     let mut started = Started::on_listener(&vars, &[]);
     assert!(heard().starts_with("READY=1\n"));
-    let start = Instant::now();
     for _ in 0..4 {
         assert_eq!(heard(), "WATCHDOG=1");
     }
     // The first comes at once, the others after half of the time each.
-    assert!((Duration::from_millis(500)..Duration::from_secs(5)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!((Duration::from_millis(600)..Duration::from_secs(10)).contains(&start.elapsed()), "{:?}", start.elapsed());
     let names = started.fastcgi("app.sock").ask(&Ask::get("/environ")).text();
     assert!(!names.contains("NOTIFY") && !names.contains("WATCHDOG"), "children must not speak for the service: {names}");
 
@@ -295,11 +295,20 @@ fn litespeeds_connection_that_ends_without_a_word_ends_the_program() {
 
 #[test]
 fn a_connection_is_served_without_litespeed_when_somebody_speaks() {
-    let (mut started, mut conn) = Started::on_connection(&[], &[]);
-    conn.ask(&Ask::get("/hello").keep()).assert_whole(200);
-    drop(conn);
-    started.leaves_well();
-    assert_eq!(started.log(), "");
+    for args in [&[][..], &["serve"]] {
+        let (mut started, mut conn) = Started::on_connection(&[], args);
+        conn.ask(&Ask::get("/hello").keep()).assert_whole(200);
+        drop(conn);
+        started.leaves_well();
+        assert_eq!(started.log(), "", "{args:?}");
+    }
+}
+
+#[test]
+fn asked_to_serve_a_connection_on_which_nobody_speaks_it_says_how_to_go_on() {
+    let (_ours, theirs) = UnixStream::pair().unwrap();
+    let output = Command::new(testapp()).env_clear().arg("serve").stdin(OwnedFd::from(theirs)).output().unwrap();
+    assert!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains("LG0101"), "{output:?}");
 }
 
 #[test]
@@ -317,12 +326,19 @@ fn on_a_silent_connection_without_arguments_the_command_line_appears() {
 }
 
 #[test]
-fn with_arguments_a_connected_stdin_is_not_waited_for() {
-    let (_ours, theirs) = UnixStream::pair().unwrap();
-    let start = Instant::now();
+fn a_socket_for_datagrams_is_no_connection() {
+    let (_ours, theirs) = UnixDatagram::pair().unwrap();
+    let output = Command::new(testapp()).env_clear().env("LSAPI_PADDING", "x").stdin(OwnedFd::from(theirs)).output().unwrap();
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("is a web application"), "{output:?}");
+}
+
+#[test]
+fn with_arguments_a_connected_stdin_is_not_looked_at() {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    // Bytes for which it would be served, if anybody looked.
+    ours.write_all(&Ask::get("/hello").all()).unwrap();
     let output = Command::new(testapp()).env_clear().arg("--version").stdin(OwnedFd::from(theirs)).output().unwrap();
     assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).starts_with("testapp built with"), "{output:?}");
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -348,9 +364,7 @@ fn a_detached_program_leaves_when_it_had_no_work_for_long_enough() {
     // Work keeps it, however long it takes.
     let reply = started.fastcgi("app.sock").ask(&Ask::get("/slow?ms=3500"));
     reply.assert_whole(200);
-    let start = Instant::now();
     started.leaves_well();
-    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
     // A connection on which nothing is asked is no work.
     kept.assert_closed();
 }
@@ -361,7 +375,11 @@ fn a_program_that_is_not_detached_leaves_when_its_parent_is_gone() {
     let listener = UnixListener::bind(folder.path().join("app.sock")).unwrap();
     // A parent that starts the program and can be ended.
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", "exec 3<&0; \"$0\" <&3 3<&- & echo $! > \"$1\"; wait"]).arg(testapp()).arg(folder.path().join("pid")).stdin(OwnedFd::from(listener));
+    shell
+        .args(["-c", "exec 3<&0; \"$0\" <&3 3<&- & echo $! > \"$1\"; wait"])
+        .arg(testapp())
+        .arg(folder.path().join("pid"))
+        .stdin(OwnedFd::from(listener));
     let mut parent = Started::new(shell, folder, &LITESPEED);
     parent.fastcgi("app.sock").ask(&Ask::get("/hello")).assert_whole(200);
     let pid = fs::read_to_string(parent.folder.path().join("pid")).unwrap();
