@@ -76,6 +76,7 @@ fn router() -> Router {
         .route("/background", get(background))
         .route("/grant", any(grant))
         .route("/filter", any(filter))
+        .route("/environ", get(environ))
         .layer(MapRequestLayer::new(|request: Request| {
             BEGUN.fetch_add(1, Relaxed);
             request
@@ -205,6 +206,7 @@ async fn env(request: Request) -> Response {
         "role": format!("{:?}", request.role()),
         "gateway": request.gateway().map(|gateway| gateway.to_string()),
         "profile": request.profile().name(),
+        "listener": request.listener(),
         "pid": process::id(),
         "generation": *GENERATION,
         "headers": headers,
@@ -379,6 +381,11 @@ async fn redirect(Query(knobs): Query<Knobs>, Query(target): Query<Target>) -> A
 async fn stderr(Query(knobs): Query<Knobs>) -> Response {
     tracing::warn!("{}", knobs.text);
     text("ok\n")
+}
+
+/// The names in the environment of this process, which is that of its children: what is none of their business is not there.
+async fn environ() -> String {
+    std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned() + "\n").collect()
 }
 
 async fn pid() -> Response {

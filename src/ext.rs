@@ -25,23 +25,17 @@ struct Inner {
     profile: &'static Profile,
     meta: Meta,
     role: Role,
+    listener: Option<Arc<str>>,
 }
 
 static NONE: LazyLock<Exchange> = LazyLock::new(|| {
-    Exchange(Arc::new(Inner { vars: CgiVars::new(), gateway: None, profile: &profile::UNKNOWN, meta: Meta::default(), role: Role::Responder }))
+    let (vars, meta) = (CgiVars::new(), Meta::default());
+    Exchange(Arc::new(Inner { vars, gateway: None, profile: &profile::UNKNOWN, meta, role: Role::Responder, listener: None }))
 });
 
 impl Exchange {
-    pub(crate) fn new(vars: CgiVars, gateway: Gateway, profile: &'static Profile, meta: Meta) -> Self {
-        Self(Arc::new(Inner { vars, gateway: Some(gateway), profile, meta, role: Role::Responder }))
-    }
-
-    /// The same in another role, for an exchange that nobody else has seen.
-    pub(crate) fn in_role(mut self, role: Role) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.role = role;
-        }
-        self
+    pub(crate) fn new(vars: CgiVars, gateway: Gateway, profile: &'static Profile, meta: Meta, role: Role, listener: Option<Arc<str>>) -> Self {
+        Self(Arc::new(Inner { vars, gateway: Some(gateway), profile, meta, role, listener }))
     }
 
     /// All variables that the web server sent.
@@ -100,6 +94,13 @@ impl Exchange {
     #[must_use]
     pub fn role(&self) -> Role {
         self.0.role
+    }
+
+    /// The name of the socket that the request came in by, where systemd gave it one (`FileDescriptorName=` in the socket unit, else the name of the unit).
+    /// None elsewhere.
+    #[must_use]
+    pub fn listener(&self) -> Option<&str> {
+        self.0.listener.as_deref()
     }
 
     /// The name of the site that the request was given to, where several are served. None for a program that is one site.
@@ -170,6 +171,11 @@ pub trait RequestExt: sealed::Sealed {
         self.exchange().role()
     }
 
+    /// See [`Exchange::listener`].
+    fn listener(&self) -> Option<&str> {
+        self.exchange().listener()
+    }
+
     /// See [`Exchange::site`].
     fn site(&self) -> Option<&str> {
         self.exchange().site()
@@ -198,5 +204,6 @@ mod tests {
         assert!(request.cgi_vars().is_empty());
         assert_eq!((request.gateway(), request.mount(), request.scheme(), request.host(), request.site()), (None, "", "", None, None));
         assert_eq!((request.original_uri(), request.remote_addr(), request.profile().name()), (None, None, "unknown"));
+        assert_eq!(request.listener(), None);
     }
 }

@@ -55,6 +55,7 @@ mod telemetry;
 mod life;
 mod run;
 mod serve;
+mod process;
 #[cfg(feature = "cli")]
 mod cli;
 mod sys;

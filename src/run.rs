@@ -6,9 +6,10 @@ use crate::{
     cgi::response,
     diagnostic::codes as code,
     error::{BoxError, Error},
-    gateway::{Decision, Ownership, decide, fd0, http::is_lsnode},
+    gateway::{Decision, Handed, Ownership, Terms, decide, fd0, http::is_lsnode},
     limits::Limits,
-    serve::{runtime_error, serve_cgi, serve_listener, socket_error},
+    process::{Start, serve_cgi, serve_sockets},
+    serve::{arguments, passenger_not_served, runtime_error, socket_error, started_by_nobody},
     sys,
     telemetry::log,
     transport::{door::Door, stdio},
@@ -109,29 +110,34 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         }
         log::install();
         log::install_panic_hook();
-        let args = || std::env::args_os().skip(1).collect::<Vec<OsString>>();
-        match decide(&fd0::facts(args)) {
-            Decision::Listen => {
-                note_arguments(&args());
-                self.listen()
-            }
+        match decide(&fd0::facts(arguments)) {
+            Decision::Passenger(_) => report(&passenger_not_served(), 1),
             Decision::Cgi => self.cgi(),
-            Decision::Socket(path) => self.command_line(&args(), Some(path)),
-            Decision::CommandLine => self.command_line(&args(), None),
+            Decision::Socket(path) => self.command_line(&arguments(), Some(path)),
+            Decision::CommandLine => self.command_line(&arguments(), None),
+            Decision::Connection { certain: false } if !fd0::somebody_speaks() => self.command_line(&arguments(), None),
+            handed => self.serve(&handed),
         }
     }
 
-    fn listen(self) -> ExitCode {
+    /// Serves what was handed over.
+    fn serve(self, handed: &Decision) -> ExitCode {
+        let start = match Start::take(handed, Terms::take()) {
+            Ok(start) => start,
+            Err(error) => return report(&error, 1),
+        };
+        // Only now: what was handed over is told by its missing FD_CLOEXEC.
         sys::close_on_exec_from(3);
-        match fd0::take_listener().map_err(socket_error) {
-            Ok((fd, ownership)) => self.accept(fd, ownership),
-            Err(error) => report(&error, 1),
+        note_arguments(&arguments());
+        match start {
+            Some(start) => self.accept(start),
+            None => report(&started_by_nobody(), 2),
         }
     }
 
-    fn accept(self, fd: std::os::fd::OwnedFd, ownership: Ownership) -> ExitCode {
+    fn accept(self, start_with: Start) -> ExitCode {
         let limits = self.limits.clone();
-        self.block_on(|app| async move { serve_listener(fd, ownership, start(app), limits, pending()).await.map(|()| ExitCode::SUCCESS) })
+        self.block_on(|app| async move { serve_sockets(start_with, start(app), limits, pending()).await.map(|()| ExitCode::SUCCESS) })
     }
 
     fn cgi(mut self) -> ExitCode {
@@ -153,7 +159,7 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         match open.map_err(socket_error) {
             Ok((door, listener)) => {
                 tell_person(path);
-                let code = self.accept(listener.into(), Ownership::Own);
+                let code = self.accept(Start { sockets: vec![Handed::listener(listener)], ownership: Ownership::Own, terms: Terms::take() });
                 drop(door);
                 code
             }
@@ -183,8 +189,8 @@ impl<M, A: IntoApp<M>> Program<A, M> {
     #[cfg(not(feature = "cli"))]
     fn command_line(self, args: &[OsString], socket: Option<PathBuf>) -> ExitCode {
         match socket {
-            Some(path) => self.listen_at(&path, fd0::socket_mode_argument(args).unwrap_or(0o660)),
-            None => report(&crate::serve::started_by_nobody(), 2),
+            Some(path) => self.listen_at(&path, crate::gateway::socket_mode_argument(args).unwrap_or(0o660)),
+            None => report(&started_by_nobody(), 2),
         }
     }
 }
@@ -205,7 +211,7 @@ fn note_arguments(args: &[OsString]) {
         _ => is_lsnode(),
     };
     if !understood {
-        tracing::warn!(target: "lodger", "{}: the program serves the socket on stdin and takes no notice of its arguments", code::ARGUMENTS_IGNORED);
+        tracing::warn!(target: "lodger", "{}: the program serves the socket that it was given and takes no notice of its arguments", code::ARGUMENTS_IGNORED);
     }
 }
 

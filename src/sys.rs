@@ -3,7 +3,7 @@
 #![allow(clippy::unnecessary_cast, reason = "the types of libc differ between machines and libcs")]
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io,
     mem::{MaybeUninit, size_of},
     os::{
@@ -11,6 +11,7 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 use tokio::io::{
     Interest,
@@ -20,21 +21,68 @@ use tokio::io::{
 /// What kind of socket a descriptor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SocketKind {
+    /// A stream socket that listens.
     Listening,
+    /// A stream socket that does not.
+    Connected,
+    /// It carries datagrams.
     Other,
 }
 
-/// Whether `fd` is a socket, and whether it listens (`SO_ACCEPTCONN`).
+/// Whether `fd` is a socket, and of what kind (`SO_TYPE`, `SO_ACCEPTCONN`).
 pub(crate) fn socket_kind(fd: RawFd) -> Option<SocketKind> {
-    let mut listening: libc::c_int = 0;
+    match (socket_option(fd, libc::SO_TYPE)?, socket_option(fd, libc::SO_ACCEPTCONN)?) {
+        (libc::SOCK_STREAM, 0) => Some(SocketKind::Connected),
+        (libc::SOCK_STREAM, _) => Some(SocketKind::Listening),
+        _ => Some(SocketKind::Other),
+    }
+}
+
+fn socket_option(fd: RawFd, option: libc::c_int) -> Option<libc::c_int> {
+    let mut value: libc::c_int = 0;
     let mut len = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
     // SAFETY: both pointers are to live locals of the size that is told; a descriptor that is no socket or not open is an error.
-    let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN, (&raw mut listening).cast(), &raw mut len) };
-    match (result, listening) {
-        (0, 0) => Some(SocketKind::Other),
-        (0, _) => Some(SocketKind::Listening),
-        _ => None,
+    let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, option, (&raw mut value).cast(), &raw mut len) };
+    (result == 0).then_some(value)
+}
+
+/// Takes over a descriptor that the process was started with, closed on exec from now on.
+///
+/// # Errors
+///
+/// When nothing is open under that number, and when it was opened by this process.
+pub(crate) fn take_inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl checks the number.
+    let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFD) })?;
+    if flags & libc::FD_CLOEXEC != 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("descriptor {fd} was not handed over, this process opened it")));
     }
+    // SAFETY: as above.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFD, flags | libc::FD_CLOEXEC) })?;
+    // SAFETY: it came over exec, so it was without FD_CLOEXEC. Whatever std or a runtime opened has that flag, so none of them owns it; and from now on it
+    // has it too, so that it is taken over once.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Whether two descriptors are the same file, pipe or socket.
+pub(crate) fn same_file(one: RawFd, other: RawFd) -> bool {
+    let inode = |fd: RawFd| {
+        let mut stat = MaybeUninit::<libc::stat>::zeroed();
+        // SAFETY: a buffer of the right type; fstat checks the number.
+        let filled = unsafe { libc::fstat(fd, stat.as_mut_ptr()) } == 0;
+        // SAFETY: zeroed bytes are a valid stat even if nothing was filled in.
+        let stat = unsafe { stat.assume_init() };
+        filled.then_some((stat.st_dev, stat.st_ino))
+    };
+    inode(one).is_some_and(|inode_of_one| inode(other) == Some(inode_of_one))
+}
+
+/// Waits until there is something to read, or the end of it. False when neither comes in time.
+pub(crate) fn wait_readable(fd: RawFd, at_most: Duration) -> bool {
+    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let ms = libc::c_int::try_from(at_most.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: one live pollfd, as told.
+    unsafe { libc::poll(&raw mut poll, 1, ms) == 1 }
 }
 
 /// The address family of a socket.
@@ -100,8 +148,17 @@ pub(crate) fn wait_for_stderr() -> bool {
 ///
 /// Must be called before there is a second thread.
 pub(crate) fn forget_http_proxy() {
-    // SAFETY: the caller sees to it that no other thread reads the environment meanwhile.
-    unsafe { std::env::remove_var("HTTP_PROXY") };
+    forget_variables(["HTTP_PROXY".into()]);
+}
+
+/// Takes variables out of the environment.
+///
+/// Must be called before there is a second thread.
+pub(crate) fn forget_variables(names: impl IntoIterator<Item = OsString>) {
+    for name in names {
+        // SAFETY: the caller sees to it that no other thread reads the environment meanwhile.
+        unsafe { std::env::remove_var(name) };
+    }
 }
 
 /// Closes the door of a listening socket: who connects from now on is refused, who waits in its queue can still be accepted.

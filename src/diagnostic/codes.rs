@@ -42,6 +42,10 @@ codes! {
     SOCKET = "LG0104";
     ARGUMENTS_IGNORED = "LG0105";
     RUNTIME = "LG0106";
+    PASSENGER_START = "LG0107";
+    AS_ROOT = "LG0108";
+    ACTIVATION = "LG0109";
+    NOTIFY = "LG0110";
     // Protocol
     VIOLATION = "LG0301";
     NOT_A_REQUEST = "LG0302";

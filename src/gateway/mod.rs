@@ -1,14 +1,21 @@
 //! Who started us, and what does the web server at the other end need? Facts, then a pure decision.
 
+mod facts;
 pub(crate) mod fd0;
 pub(crate) mod http;
 pub(crate) mod sniff;
+pub(crate) mod systemd;
+mod terms;
 
 use crate::{
     cgi::CgiVars,
     profile::{self, Profile},
 };
-use std::path::PathBuf;
+pub(crate) use facts::Facts;
+#[cfg(not(feature = "cli"))]
+pub(crate) use facts::socket_mode_argument;
+use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
+pub(crate) use terms::{LiteSpeed, Terms};
 
 /// The protocol that a request came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,9 +59,9 @@ impl std::fmt::Display for Gateway {
 /// What file descriptor 0 is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fd0 {
-    /// A socket that listens.
+    /// A stream socket that listens.
     Listening,
-    /// A socket that is connected, or not a stream at all.
+    /// A stream socket that does not.
     Connected,
     /// A terminal.
     Terminal,
@@ -62,26 +69,19 @@ pub(crate) enum Fd0 {
     Other,
 }
 
-/// What is known about our start, gathered without changing anything.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Facts {
-    /// `LODGER_CLI=1` in the environment; no web client can set a variable of that name.
-    pub(crate) command_line_forced: bool,
-    pub(crate) fd0: Fd0,
-    /// `REQUEST_METHOD` or `GATEWAY_INTERFACE` is in the environment.
-    pub(crate) cgi: bool,
-    /// `--socket PATH` among the arguments. Only looked for when nothing above it holds: under CGI, arguments may come out of a query string
-    /// (RFC 3875, 4.4; CVE-2012-1823).
-    pub(crate) socket: Option<PathBuf>,
-}
-
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
+    /// Serve the sockets that systemd announced.
+    Activated(systemd::Announced),
     /// Accept connections on fd 0.
     Listen,
+    /// Make a socket for Phusion Passenger, tell it so in this folder, and serve it.
+    Passenger(PathBuf),
     /// Answer the one request in the environment.
     Cgi,
+    /// Serve the one connection that fd 0 is. Unless it is certain, somebody has to speak there first: task runners give connected sockets too.
+    Connection { certain: bool },
     /// Make this Unix socket and listen on it.
     Socket(PathBuf),
     /// A person, or a program that wants to talk to the command line.
@@ -92,10 +92,31 @@ pub(crate) enum Decision {
 pub(crate) fn decide(facts: &Facts) -> Decision {
     match facts {
         Facts { command_line_forced: true, .. } => Decision::CommandLine,
+        Facts { activation: Some(announced), .. } => Decision::Activated(announced.clone()),
         Facts { fd0: Fd0::Listening, .. } => Decision::Listen,
+        Facts { passenger: Some(folder), .. } => Decision::Passenger(folder.clone()),
         Facts { cgi: true, .. } => Decision::Cgi,
+        Facts { fd0: Fd0::Connected, litespeed: true, .. } => Decision::Connection { certain: true },
+        Facts { fd0: Fd0::Connected, arguments: false, .. } => Decision::Connection { certain: false },
         Facts { socket: Some(path), .. } => Decision::Socket(path.clone()),
         _ => Decision::CommandLine,
+    }
+}
+
+/// A socket that was handed to us.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    pub(crate) fd: OwnedFd,
+    /// Whether it has to be accepted on; else it is a connection.
+    pub(crate) listens: bool,
+    /// What systemd calls it.
+    pub(crate) name: Option<Arc<str>>,
+}
+
+impl Handed {
+    /// A listener without a name.
+    pub(crate) fn listener(fd: impl Into<OwnedFd>) -> Self {
+        Self { fd: fd.into(), listens: true, name: None }
     }
 }
 
@@ -159,48 +180,93 @@ mod tests {
     use std::path::Path;
 
     fn facts() -> Facts {
-        Facts { command_line_forced: false, fd0: Fd0::Other, cgi: false, socket: None }
+        Facts {
+            command_line_forced: false,
+            activation: None,
+            fd0: Fd0::Other,
+            passenger: None,
+            cgi: false,
+            litespeed: false,
+            arguments: false,
+            socket: None,
+        }
+    }
+
+    /// Facts for which everything below this row of the order would hold too.
+    fn everything() -> Facts {
+        Facts { passenger: Some("/tmp/spawn".into()), cgi: true, litespeed: true, arguments: true, socket: Some("/run/x".into()), ..facts() }
+    }
+
+    fn announced() -> systemd::Announced {
+        let value = |name: &str| Some(std::ffi::OsStr::new(if name == "LISTEN_PID" { "100" } else { "1" }));
+        systemd::Announced::read(value, 100).unwrap()
     }
 
     #[test]
-    fn a_listening_fd_0_is_served() {
+    fn the_command_line_can_be_forced_whatever_else_holds() {
+        let facts = Facts { command_line_forced: true, activation: Some(announced()), fd0: Fd0::Listening, ..everything() };
+        assert_eq!(decide(&facts), Decision::CommandLine);
+    }
+
+    #[test]
+    fn announced_sockets_come_first() {
+        for fd0 in [Fd0::Listening, Fd0::Connected, Fd0::Terminal, Fd0::Other] {
+            assert_eq!(decide(&Facts { activation: Some(announced()), fd0, ..everything() }), Decision::Activated(announced()));
+        }
+    }
+
+    #[test]
+    fn a_listening_fd_0_outweighs_variables_and_arguments() {
+        assert_eq!(decide(&Facts { fd0: Fd0::Listening, ..everything() }), Decision::Listen);
         assert_eq!(decide(&Facts { fd0: Fd0::Listening, ..facts() }), Decision::Listen);
     }
 
     #[test]
-    fn a_listening_fd_0_outweighs_a_cgi_environment_and_arguments() {
-        let facts = Facts { fd0: Fd0::Listening, cgi: true, socket: Some("/run/x".into()), ..facts() };
-        assert_eq!(decide(&facts), Decision::Listen);
+    fn passenger_outweighs_the_variables_of_cgi() {
+        for fd0 in [Fd0::Connected, Fd0::Other, Fd0::Terminal] {
+            assert_eq!(decide(&Facts { fd0, ..everything() }), Decision::Passenger("/tmp/spawn".into()));
+        }
     }
 
     #[test]
     fn a_cgi_environment_is_one_request_whatever_stdin_is() {
         for fd0 in [Fd0::Connected, Fd0::Other, Fd0::Terminal] {
+            assert_eq!(decide(&Facts { fd0, passenger: None, ..everything() }), Decision::Cgi);
             assert_eq!(decide(&Facts { fd0, cgi: true, ..facts() }), Decision::Cgi);
         }
     }
 
     #[test]
-    fn arguments_are_nothing_under_cgi() {
-        assert_eq!(decide(&Facts { cgi: true, socket: Some("/run/x".into()), ..facts() }), Decision::Cgi);
+    fn a_connected_fd_0_is_litespeeds_one_connection() {
+        let facts = Facts { fd0: Fd0::Connected, passenger: None, cgi: false, ..everything() };
+        assert_eq!(decide(&facts), Decision::Connection { certain: true });
+    }
+
+    #[test]
+    fn without_arguments_a_connected_fd_0_may_be_somebodys_connection() {
+        assert_eq!(decide(&Facts { fd0: Fd0::Connected, ..facts() }), Decision::Connection { certain: false });
+    }
+
+    #[test]
+    fn with_arguments_a_connected_fd_0_is_a_task_runners() {
+        assert_eq!(decide(&Facts { fd0: Fd0::Connected, arguments: true, ..facts() }), Decision::CommandLine);
     }
 
     #[test]
     fn a_socket_is_made_when_asked_for() {
-        assert_eq!(decide(&Facts { socket: Some("/run/x".into()), ..facts() }), Decision::Socket("/run/x".into()));
-    }
-
-    #[test]
-    fn a_person_gets_the_command_line() {
         for fd0 in [Fd0::Terminal, Fd0::Other, Fd0::Connected] {
-            assert_eq!(decide(&Facts { fd0, ..facts() }), Decision::CommandLine);
+            let facts = Facts { fd0, arguments: true, socket: Some("/run/x".into()), ..facts() };
+            assert_eq!(decide(&facts), Decision::Socket("/run/x".into()));
         }
     }
 
     #[test]
-    fn the_command_line_can_be_forced() {
-        let facts = Facts { command_line_forced: true, fd0: Fd0::Listening, cgi: true, ..facts() };
-        assert_eq!(decide(&facts), Decision::CommandLine);
+    fn a_person_gets_the_command_line() {
+        for fd0 in [Fd0::Terminal, Fd0::Other] {
+            for arguments in [false, true] {
+                assert_eq!(decide(&Facts { fd0, arguments, ..facts() }), Decision::CommandLine);
+            }
+        }
     }
 
     #[test]

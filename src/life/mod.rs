@@ -1,8 +1,12 @@
-//! What keeps a process a good lodger: it leaves when told without losing a request, and knows where its files may lie.
+//! What keeps a process a good lodger: it leaves when told without losing a request, tells systemd how it is, and knows where its files may lie.
 
 mod drain;
+mod litespeed;
+mod notify;
 mod state;
 
 pub use drain::background;
 pub(crate) use drain::{Signals, background_tasks};
+pub(crate) use litespeed::{Work, leave_alone};
+pub(crate) use notify::Notify;
 pub use state::state_dir;

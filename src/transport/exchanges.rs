@@ -63,6 +63,7 @@ impl Permit {
     /// Takes a place, if the limit leaves one.
     pub(super) fn take(shared: &Arc<Shared>) -> Option<Self> {
         let permit = Self(Arc::clone(shared));
+        shared.begun.fetch_add(1, Ordering::Relaxed);
         let before = shared.in_work.fetch_add(1, Ordering::Relaxed);
         (before < shared.limits.requests).then_some(permit)
     }

@@ -31,7 +31,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 /// What all connections of a process share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Shared {
     pub(crate) limits: Arc<Limits>,
     /// How the listener came to us, which tells one web server from another.
@@ -43,8 +43,12 @@ pub(crate) struct Shared {
     pub(crate) http: HttpStart,
     /// Cancelled when the process is told to leave.
     pub(crate) stop: CancellationToken,
+    /// What systemd calls the socket that these connections come in by.
+    pub(crate) listener: Option<Arc<str>>,
     /// Requests in work, over all connections.
-    pub(crate) in_work: AtomicUsize,
+    pub(crate) in_work: Arc<AtomicUsize>,
+    /// Requests that were ever begun, over all connections.
+    pub(crate) begun: Arc<AtomicUsize>,
 }
 
 impl Shared {
@@ -56,7 +60,17 @@ impl Shared {
             #[cfg(feature = "http")]
             http: HttpStart::of_this_process(ownership),
             stop,
-            in_work: AtomicUsize::new(0),
+            listener: None,
+            in_work: Arc::default(),
+            begun: Arc::default(),
         })
+    }
+
+    /// The same, for the connections of one socket of several.
+    pub(crate) fn by(self: &Arc<Self>, listener: Option<Arc<str>>) -> Arc<Self> {
+        if listener.is_none() {
+            return Arc::clone(self);
+        }
+        Arc::new(Self { listener, ..Self::clone(self) })
     }
 }

@@ -4,6 +4,7 @@ use crate::sys;
 use std::{
     io::{self, IoSlice},
     net::{IpAddr, SocketAddr},
+    os::fd::OwnedFd,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -32,6 +33,16 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
+    /// Takes a connected descriptor of any kind.
+    ///
+    /// # Errors
+    ///
+    /// When it is no socket that can be waited for.
+    pub(crate) fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        sys::set_nonblocking(&fd, true)?;
+        if sys::is_unix_socket(&fd)? { UnixStream::from_std(fd.into()).map(Self::Unix) } else { TcpStream::from_std(fd.into()).map(Self::Tcp) }
+    }
+
     /// The address of the peer, for listeners that may be reached over a network.
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         match self {

@@ -7,5 +7,6 @@ mod cli;
 mod peer;
 mod raw;
 mod readme;
+mod start;
 mod servers;
 mod tidy;

@@ -1,0 +1,249 @@
+//! A process that serves: from the sockets that it was given to its last request.
+
+use crate::{
+    app::BoxApp,
+    cgi::CgiVars,
+    diagnostic::codes as code,
+    error::Error,
+    gateway::{Decision, Handed, Ownership, Terms, fd0, systemd},
+    life::{self, Notify, Signals, Work},
+    limits::Limits,
+    serve::{activation_error, runtime_error, socket_error},
+    sys,
+    transport::{
+        Shared,
+        accept::{Listener, accept},
+        connection::serve_connection,
+        socket::Socket,
+        stdio,
+    },
+};
+use futures_util::future::join_all;
+use std::{
+    future::Future,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// mod_fcgid kills 8 s after the first SIGTERM.
+const MOD_FCGID_DRAIN: Duration = Duration::from_secs(7);
+
+/// What a serving process begins with.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) sockets: Vec<Handed>,
+    pub(crate) ownership: Ownership,
+    pub(crate) terms: Terms,
+}
+
+impl Start {
+    /// Takes over what was handed to us. `None` where nothing was.
+    ///
+    /// # Errors
+    ///
+    /// When that is not what it has to be.
+    pub(crate) fn take(decision: &Decision, terms: Terms) -> Result<Option<Self>, Error> {
+        let (sockets, ownership) = match decision {
+            Decision::Activated(announced) => (systemd::take(announced).map_err(activation_error)?, Ownership::Shared),
+            Decision::Listen => {
+                let (listener, ownership) = fd0::take_listener().map_err(socket_error)?;
+                (vec![listener], ownership)
+            }
+            Decision::Connection { .. } => (vec![fd0::take_connection().map_err(socket_error)?], Ownership::Shared),
+            Decision::Passenger(_) | Decision::Cgi | Decision::Socket(_) | Decision::CommandLine => return Ok(None),
+        };
+        Ok(Some(Self { sockets, ownership, terms }))
+    }
+}
+
+/// The sockets of a start, open for the runtime.
+struct Doors {
+    listeners: Vec<(Listener, Option<Arc<str>>)>,
+    connections: Vec<(Socket, Option<Arc<str>>)>,
+}
+
+impl Doors {
+    fn open(sockets: Vec<Handed>) -> Result<Self, Error> {
+        let mut doors = Self { listeners: Vec::new(), connections: Vec::new() };
+        for Handed { fd, listens, name } in sockets {
+            if listens {
+                doors.listeners.push((Listener::from_fd(fd).map_err(socket_error)?, name));
+            } else {
+                doors.connections.push((Socket::from_fd(fd).map_err(socket_error)?, name));
+            }
+        }
+        Ok(doors)
+    }
+}
+
+/// Serves listeners until told to leave, and connections until they end; then finishes what is in work.
+///
+/// The signals are watched before the app is built: a web server may tell a program to leave that is still starting, and visitors may wait for it.
+pub(crate) async fn serve_sockets(
+    start: Start,
+    app: impl Future<Output = BoxApp>,
+    limits: Limits,
+    trigger: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let Start { sockets, ownership, terms } = start;
+    let drain_timeout = match ownership {
+        Ownership::ModFcgid => limits.drain_timeout.min(MOD_FCGID_DRAIN),
+        Ownership::Own | Ownership::Shared => limits.drain_timeout,
+    };
+    let mut signals = Signals::watch().map_err(|error| runtime_error(error.to_string()))?;
+    let Doors { listeners, connections } = Doors::open(sockets)?;
+    warn_of_root(&terms);
+    let notify = Notify::open(&terms);
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let Some((app, told)) = build_unless_stopped(app, &mut signals, &stop, drain_timeout).await else {
+        return Ok(());
+    };
+    let shared = Shared::new(limits, ownership, stop.clone());
+    let only_connections = listeners.is_empty();
+    for (socket, name) in connections {
+        tasks.spawn(serve_connection(socket, app.clone(), shared.by(name)));
+    }
+    let accepting = join_all(listeners.into_iter().map(|(listener, name)| accept(listener, app.clone(), shared.by(name), tasks.clone())));
+    drop(app);
+    tokio::pin!(accepting);
+    let _watchdog = told.is_none().then(|| notify.ready());
+    if told.is_none() {
+        let work = || Work { in_work: shared.in_work.load(Ordering::Relaxed), begun: shared.begun.load(Ordering::Relaxed) };
+        let over = async {
+            tokio::select! {
+                () = signals.stop() => {}
+                () = trigger => {}
+                () = life::leave_alone(terms.litespeed.as_ref(), work) => {}
+                () = async { tasks.close(); tasks.wait().await }, if only_connections => {}
+            }
+        };
+        tokio::select! {
+            () = over => stop.cancel(),
+            // It never ends before that, but has to be driven.
+            _ = &mut accepting, if !only_connections => {}
+        }
+    }
+    notify.stopping();
+    accepting.await;
+    tasks.close();
+    // The time of the host runs from the first signal on, also when that came while the app was built.
+    let until = told.unwrap_or_else(Instant::now) + drain_timeout;
+    finish(&tasks, &shared, until, signals).await;
+    Ok(())
+}
+
+/// Says it where LiteSpeed started us, which has a setting for it. A person who tries things out as root knows.
+fn warn_of_root(terms: &Terms) {
+    if terms.litespeed.is_some() && sys::effective_uid() == 0 {
+        tracing::error!(
+            target: "lodger",
+            "{}: LiteSpeed runs this program as root, and visitors of the site talk to it: give the external app a user of its own (`extUser`, `extGroup`, or suEXEC)",
+            code::AS_ROOT
+        );
+    }
+}
+
+/// Builds the app. Told to leave meanwhile, it goes on for as long as the host allows, since visitors may be waiting; then there is no app.
+/// Beside the app it tells when the signal came.
+async fn build_unless_stopped(
+    app: impl Future<Output = BoxApp>,
+    signals: &mut Signals,
+    stop: &CancellationToken,
+    within: Duration,
+) -> Option<(BoxApp, Option<Instant>)> {
+    tokio::pin!(app);
+    tokio::select! {
+        app = &mut app => return Some((app, None)),
+        () = signals.stop() => stop.cancel(),
+    }
+    let told = Instant::now();
+    tokio::select! {
+        app = &mut app => return Some((app, Some(told))),
+        () = signals.impatience() => {}
+        () = sleep_until(told + within) => {
+            tracing::warn!(target: "lodger", "{}: the app was not built when the process had to leave", code::DRAIN_DEADLINE);
+        }
+    }
+    None
+}
+
+/// Waits for connections and background tasks, no longer than the host allows.
+async fn finish(tasks: &TaskTracker, shared: &Shared, until: Instant, mut signals: Signals) {
+    let background = life::background_tasks();
+    background.close();
+    let all = async {
+        tasks.wait().await;
+        background.wait().await;
+    };
+    tokio::select! {
+        () = all => {}
+        () = signals.impatience() => {}
+        () = sleep_until(until) => {
+            let requests = shared.in_work.load(Ordering::Relaxed);
+            tracing::warn!(target: "lodger", "{}: {requests} requests and {} tasks were not finished when the process had to leave", code::DRAIN_DEADLINE, background.len());
+        }
+    }
+}
+
+/// Answers the one request of a CGI program. `false` when its response broke half-way.
+///
+/// A stop signal lets the request go on for as long as any process may take to leave; mod_cgid follows it with SIGKILL after three seconds.
+pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, limits: Limits) -> Result<bool, Error> {
+    let drain_timeout = limits.drain_timeout;
+    let mut signals = Signals::watch().map_err(|error| runtime_error(error.to_string()))?;
+    let shared = Shared::new(limits, Ownership::Shared, CancellationToken::new());
+    let mut told = None;
+    let cut = async {
+        signals.stop().await;
+        let until = *told.insert(Instant::now()) + drain_timeout;
+        tokio::select! {
+            () = signals.impatience() => {}
+            () = sleep_until(until) => {
+                tracing::warn!(target: "lodger", "{}: the request was not finished when the process had to leave", code::DRAIN_DEADLINE);
+            }
+        }
+    };
+    let whole = tokio::select! {
+        whole = stdio::serve_cgi(vars, app, Arc::clone(&shared)) => whole.map_err(socket_error)?,
+        () = cut => return Ok(false),
+    };
+    if !life::background_tasks().is_empty() {
+        fd0::release_stdio().map_err(socket_error)?;
+        let no_connections = TaskTracker::new();
+        no_connections.close();
+        finish(&no_connections, &shared, told.unwrap_or_else(Instant::now) + drain_timeout, signals).await;
+    }
+    Ok(whole)
+}
+
+#[cfg(all(test, feature = "cli"))]
+mod tests {
+    use super::*;
+    use crate::app::App as _;
+    use std::future::{pending, ready};
+
+    fn app() -> BoxApp {
+        tower::service_fn(|_: http::Request<crate::Body>| ready(Ok::<_, std::convert::Infallible>(http::Response::new(String::new())))).into_box()
+    }
+
+    #[tokio::test]
+    async fn a_program_told_to_leave_while_it_starts_still_serves_who_waits_but_not_for_ever() {
+        let (mut signals, stop) = (Signals::watch().unwrap(), CancellationToken::new());
+        let slow = async {
+            sys::terminate(std::process::id()).unwrap();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            app()
+        };
+        assert!(build_unless_stopped(slow, &mut signals, &stop, Duration::from_secs(20)).await.is_some());
+        assert!(stop.is_cancelled(), "it leaves once it has served them");
+
+        let (mut signals, stop) = (Signals::watch().unwrap(), CancellationToken::new());
+        let endless = async {
+            sys::terminate(std::process::id()).unwrap();
+            pending::<BoxApp>().await
+        };
+        assert!(build_unless_stopped(endless, &mut signals, &stop, Duration::from_millis(100)).await.is_none());
+    }
+}
