@@ -49,7 +49,7 @@ impl Ask {
     }
 
     /// The request came from a front on the same machine, whose `X-Forwarded-*` are believed.
-    pub(super) fn from_a_front(self) -> Self {
+    pub(super) fn through_a_front(self) -> Self {
         Self { remote: "127.0.0.1", ..self }
     }
 
