@@ -25,4 +25,5 @@ mod server;
 mod side_door;
 mod site;
 mod slow_handlers;
+mod padding;
 mod ways_in;
