@@ -95,6 +95,7 @@ const MAY_USE: &[(&str, &[&str], &[&str])] = &[
             "error",
             "ext",
             "gateway",
+            "hints",
             "life",
             "limits",
             "profile",
