@@ -98,6 +98,8 @@ pub(super) struct RequestArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Via {
     Fastcgi,
+    Scgi,
+    Uwsgi,
     Cgi,
 }
 
