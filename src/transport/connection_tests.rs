@@ -72,7 +72,7 @@ async fn a_task_that_has_done_its_share_still_ends_a_good_answer_well() {
             let mut got = Vec::new();
             let result = client::scgi(connect(app), sent, |seen| {
                 if let Seen::Body(bytes) = seen {
-                    got.extend_from_slice(&bytes)
+                    got.extend_from_slice(&bytes);
                 }
             })
             .await;
