@@ -12,11 +12,11 @@ use crate::{
     app::BoxApp,
     diagnostic::codes as code,
     gateway::Gateway,
-    profile::Abort,
+    profile::{Abort, Profile},
     proto::{Appetite, Outbox, RequestId, ResponsePart, Rest, Wire},
     telemetry::log,
 };
-use bytes::{BufMut as _, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use std::{
     future::poll_fn,
     io::{self, IoSlice},
@@ -317,7 +317,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             }
             let (id, profile) = (slot.id, slot.profile);
             let (polled, lines) = logged::<W, _>(|| slot.exchange.poll(cx));
-            self.send_log(id, lines);
+            self.send_log(id, lines, profile);
             let Poll::Ready(step) = polled else { return Some(moved) };
             moved = true;
             match step {
@@ -343,7 +343,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     fn show_broken(&mut self, id: RequestId, abort: Abort) {
         self.broken = true;
         let alone = self.exchanges.iter().filter(|slot| !slot.over).count() == 1;
-        match abort {
+        match self.wire.abort(abort) {
             Abort::End => self.wire.respond(id, ResponsePart::Cut, &mut self.out),
             Abort::Poison if alone => {
                 self.wire.respond(id, ResponsePart::Poison, &mut self.out);
@@ -359,15 +359,18 @@ impl<L: Link, W: Wire> Driver<L, W> {
     pub(super) fn fail(&mut self, id: RequestId, failure: Failure) {
         let Some(slot) = self.exchanges.get_mut(id) else { return };
         slot.deadline = None;
+        let profile = slot.profile;
         let ((), lines) = logged::<W, _>(|| slot.exchange.fail(failure));
         slot.poll_again();
-        self.send_log(id, lines);
+        self.send_log(id, lines, profile);
     }
 
     /// Passes lines on, unless the peer takes nothing: an app that logs must not fill the memory.
-    pub(super) fn send_log(&mut self, id: RequestId, lines: String) {
-        if !lines.is_empty() && self.out.len() <= OUT_MAX {
-            self.wire.respond(id, ResponsePart::Stderr(lines.into()), &mut self.out);
+    pub(super) fn send_log(&mut self, id: RequestId, lines: String, profile: &Profile) {
+        let mut lines = Bytes::from(lines);
+        while !lines.is_empty() && self.out.len() <= OUT_MAX {
+            let piece = lines.split_to(lines.len().min(profile.stderr_chunk));
+            self.wire.respond(id, ResponsePart::Stderr(piece), &mut self.out);
         }
     }
 

@@ -24,4 +24,5 @@ mod server;
 mod side_door;
 mod site;
 mod slow_handlers;
+mod padding;
 mod ways_in;
