@@ -5,6 +5,7 @@
 
 pub(crate) mod announced;
 pub(crate) mod fastcgi;
+pub(crate) mod lsapi;
 mod outbox;
 pub(crate) mod plain;
 pub(crate) mod scgi;
@@ -68,6 +69,8 @@ pub(crate) enum Refusal {
     TooManyRequests,
     /// A body whose end cannot be found: it has no length, and the protocol has no other way to say where it ends.
     LengthRequired,
+    /// The web server asks for the request to be run as another user, which takes a process that runs as root.
+    AnotherUser,
 }
 
 /// A piece of a response, told to the wire.
@@ -109,6 +112,8 @@ pub(crate) enum Violation {
     BeginTwice(RequestId),
     #[error("more management records were sent than their answers were read")]
     ManagementFlood,
+    #[error("the LSAPI packet cannot be read: {0}")]
+    Lsapi(&'static str),
     #[error("the SCGI request cannot be read: {0}")]
     Scgi(&'static str),
     #[error("the uwsgi request cannot be read: {0}")]

@@ -302,6 +302,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
         if moved {
             self.exchanges.take_away_ended();
+            if self.exchanges.is_empty() && !self.input.is_empty() {
+                // A protocol with one request at a time has left there what stands behind the one that has just ended.
+                self.take_events();
+            }
         }
         moved
     }

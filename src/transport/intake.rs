@@ -61,7 +61,8 @@ impl<L: Link, W: Wire> Driver<L, W> {
     }
 
     fn begin(&mut self, id: RequestId, keep_conn: bool, params: Params) {
-        let vars = CgiVars::from_spans(params.bytes, params.pairs);
+        let Params { bytes, pairs, headers } = params;
+        let vars = CgiVars::from_spans(bytes, pairs);
         let head_request = vars.get("REQUEST_METHOD") == Some(b"HEAD");
         if self.gateway == Gateway::Cgi
             && let Err(failure) = check_environment(&vars, &self.shared.limits)
@@ -69,7 +70,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             return self.refuse(id, failure, head_request);
         }
         let profile = choose_profile(self.gateway, self.shared.ownership, &vars, keep_conn);
-        let context = Context { program: self.shared.program.as_deref(), profile };
+        let context = Context { program: self.shared.program.as_deref(), profile, headers: headers.as_deref() };
         let (parts, meta) = match parts_from_vars(&vars, &context) {
             Ok(mapped) => mapped,
             Err(error) => return self.refuse(id, not_a_request(&error), head_request),
@@ -192,6 +193,11 @@ fn refused(refusal: Refusal) -> Failure {
         Refusal::LengthRequired => {
             (StatusCode::LENGTH_REQUIRED, code::NO_LENGTH, "the request has a body without a length, which this protocol cannot carry")
         }
+        Refusal::AnotherUser => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            code::ANOTHER_USER,
+            "LiteSpeed asks for the request to be run as another user, which lodger does not do",
+        ),
         Refusal::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, code::TOO_MANY_REQUESTS, "more requests are in work than the limit allows"),
     };
     Failure { status, code, sentence }

@@ -15,6 +15,9 @@ mod spool;
 pub(crate) mod stdio;
 mod timers;
 
+#[cfg(test)]
+mod replay_tests;
+
 use crate::{gateway::Ownership, limits::Limits};
 use std::{
     path::PathBuf,
