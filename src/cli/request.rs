@@ -34,7 +34,7 @@ pub(super) fn run(args: &RequestArgs) -> ExitCode {
     };
     let mut printer = Printer { start: Instant::now(), verbose: args.verbose, status: None, stdout_failed: false };
     let result = match args.via {
-        Via::Fastcgi | Via::Scgi | Via::Uwsgi => through_socket(args, &request, &mut printer),
+        Via::Fastcgi | Via::Lsapi | Via::Scgi | Via::Uwsgi => through_socket(args, &request, &mut printer),
         Via::Cgi => through_cgi(args, &request, &mut printer),
     };
     match result {
@@ -111,6 +111,7 @@ fn through_socket(args: &RequestArgs, request: &Request<Bytes>, printer: &mut Pr
         let sent = client::Request { vars: &vars, body: request.body(), head_request: request.method() == http::Method::HEAD };
         let seen = |seen| printer.print(seen);
         match args.via {
+            Via::Lsapi => Ok(client::lsapi(stream, sent, seen).await),
             Via::Scgi => Ok(client::scgi(stream, sent, seen).await),
             Via::Uwsgi => client::uwsgi(stream, sent, seen).await,
             Via::Fastcgi | Via::Cgi => Ok(client::fastcgi(stream, sent, seen).await),

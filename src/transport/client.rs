@@ -2,9 +2,13 @@
 
 mod fastcgi;
 #[cfg(feature = "cli")]
+mod lsapi;
+#[cfg(feature = "cli")]
 mod unframed;
 
 pub(crate) use fastcgi::fastcgi;
+#[cfg(feature = "cli")]
+pub(crate) use lsapi::lsapi;
 #[cfg(feature = "cli")]
 pub(crate) use unframed::{scgi, uwsgi};
 

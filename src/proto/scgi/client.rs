@@ -33,6 +33,6 @@ mod tests {
     fn the_length_comes_first_and_once() {
         let vars = [("REQUEST_METHOD", "POST"), ("CONTENT_LENGTH", "7")];
         let head = request_head(vars.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), 27);
-        assert_eq!(head, &b"44:CONTENT_LENGTH\x0027\0SCGI\x001\0REQUEST_METHOD\0POST\0,"[..]);
+        assert_eq!(head, &b"45:CONTENT_LENGTH\x0027\0SCGI\x001\0REQUEST_METHOD\0POST\0,"[..]);
     }
 }

@@ -132,7 +132,7 @@ fn what_cannot_be_carried_is_refused_with_an_answer() {
     let many = |ask: Ask| (0..1100).fold(ask, |ask, at| ask.set(&format!("X_{at}"), "x"));
     let chunked = Ask::post("/count", "").without("CONTENT_LENGTH").set("HTTP_TRANSFER_ENCODING", "chunked");
     let cases = [
-        (Bare::Scgi, large.clone(), 431, "LG0303"),
+        (Bare::Scgi, large, 431, "LG0303"),
         (Bare::Scgi, Ask::post("/count", vec![b'x'; 300_000]).set("X_LARGE", &"x".repeat(140_000)), 431, "LG0303"),
         (Bare::Scgi, many(Ask::get("/hello")), 431, "LG0303"),
         (Bare::Uwsgi, many(Ask::get("/hello")), 431, "LG0303"),
