@@ -185,6 +185,7 @@ static ALL: &[&Profile] = &[
     &OPENLITESPEED,
     &HAPROXY,
     &H2O,
+    &PASSENGER,
     &UNKNOWN,
 ];
 
@@ -234,6 +235,9 @@ pub(crate) static LITESPEED: Profile = Profile::litespeed("litespeed");
 
 /// OpenLiteSpeed, on which the rules for both were measured.
 pub(crate) static OPENLITESPEED: Profile = Profile::litespeed("openlitespeed");
+
+/// Phusion Passenger, which stands behind Apache or nginx and speaks HTTP to us.
+pub(crate) static PASSENGER: Profile = Profile { invents_script_name: false, ..Profile::apache("passenger") };
 
 /// HAProxy: notices a close, takes 101 headers and no block over 16 KiB.
 pub(crate) static HAPROXY: Profile = Profile { header_block: 15_000, ..Profile::new("haproxy") };

@@ -6,7 +6,7 @@ use crate::{
     cgi::response,
     diagnostic::codes as code,
     error::{BoxError, Error},
-    gateway::{Decision, Ownership, decide, fd0},
+    gateway::{Decision, Ownership, decide, fd0, http::is_lsnode},
     limits::Limits,
     serve::{runtime_error, serve_cgi, serve_listener, socket_error},
     sys,
@@ -201,8 +201,8 @@ fn runtime(worker_threads: usize) -> io::Result<Runtime> {
 fn note_arguments(args: &[OsString]) {
     let understood = match args {
         [] => true,
-        [verb] => verb == "serve",
-        _ => false,
+        [verb] if verb == "serve" => true,
+        _ => is_lsnode(),
     };
     if !understood {
         tracing::warn!(target: "lodger", "{}: the program serves the socket on stdin and takes no notice of its arguments", code::ARGUMENTS_IGNORED);

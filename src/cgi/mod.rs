@@ -1,6 +1,8 @@
 //! What variables mean (RFC 3875): [`CgiVars`] to `http::request::Parts`, and a response to a header block. No IO, no records.
 
 mod cookie;
+#[cfg(feature = "http")]
+pub(crate) mod http;
 mod mount;
 pub(crate) mod outgoing;
 pub(crate) mod request;

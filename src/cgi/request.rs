@@ -285,7 +285,7 @@ fn version(protocol: &[u8]) -> Version {
     }
 }
 
-fn strip(original: &http::uri::PathAndQuery, mount: &str) -> Result<Uri, VarError> {
+pub(super) fn strip(original: &http::uri::PathAndQuery, mount: &str) -> Result<Uri, VarError> {
     if mount.is_empty() {
         return Ok(Uri::from(original.clone()));
     }
@@ -334,7 +334,7 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
     Ok(Origin { remote_addr, https, host })
 }
 
-fn host(value: &[u8]) -> Result<String, VarError> {
+pub(super) fn host(value: &[u8]) -> Result<String, VarError> {
     let authority = Authority::try_from(value).map_err(|_| VarError::Host)?;
     // What stands behind the host is nothing, a bare colon or a port.
     let port = authority.as_str().strip_prefix(authority.host()).unwrap_or("@");
@@ -346,7 +346,7 @@ fn host(value: &[u8]) -> Result<String, VarError> {
 }
 
 /// An address, or `None` for what nginx says of a Unix client (`unix:`).
-fn ip_addr(text: &[u8]) -> Option<IpAddr> {
+pub(super) fn ip_addr(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
     let bare = text.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(text, |(inside, _)| inside);
     bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|addr| addr.ip()))

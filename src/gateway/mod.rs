@@ -1,6 +1,7 @@
 //! Who started us, and what does the web server at the other end need? Facts, then a pure decision.
 
 pub(crate) mod fd0;
+pub(crate) mod http;
 pub(crate) mod sniff;
 
 use crate::{

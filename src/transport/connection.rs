@@ -48,7 +48,13 @@ pub(crate) async fn serve_connection(socket: Socket, app: BoxApp, shared: Arc<Sh
             warn_of_root();
             drive(socket, lsapi::Connection::new(limits), Gateway::Lsapi, app, shared).await;
         }
-        Ok(Spoken::Http) => {}
+        #[cfg(feature = "http")]
+        Ok(Spoken::Http) => Box::pin(super::http::serve_http(socket, app, shared)).await,
+        #[cfg(not(feature = "http"))]
+        Ok(Spoken::Http) => {
+            let cure = "build the program with the feature `http` of lodger, or let the web server speak FastCGI here";
+            tracing::warn!(target: "lodger", "{}: a connection was closed: it speaks HTTP; {cure}", code::UNKNOWN_PROTOCOL);
+        }
         Err(Unsaid::Nothing) => {}
         Err(Unsaid::Foreign(Foreign { what, cure })) => {
             tracing::warn!(target: "lodger", "{}: a connection was closed: it speaks {what}; {cure}", code::UNKNOWN_PROTOCOL);

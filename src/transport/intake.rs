@@ -158,7 +158,7 @@ fn check_environment(vars: &CgiVars, limits: &Limits) -> Result<(), Failure> {
     cgi_body(vars).map(drop).map_err(|error| not_a_request(&error))
 }
 
-fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
+pub(super) fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
     #[cfg(feature = "axum08")]
     {
         use axum::extract::{ConnectInfo, OriginalUri};
@@ -172,7 +172,7 @@ fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
     request.extensions_mut().insert(exchange);
 }
 
-fn not_a_request(error: &VarError) -> Failure {
+pub(super) fn not_a_request(error: &VarError) -> Failure {
     let (status, sentence) = match error {
         VarError::UriTooLong => (StatusCode::URI_TOO_LONG, "the target of the request is longer than 65,534 bytes"),
         VarError::Method => (StatusCode::BAD_REQUEST, "REQUEST_METHOD is missing or is no method"),
@@ -183,7 +183,7 @@ fn not_a_request(error: &VarError) -> Failure {
     Failure { status, code: code::NOT_A_REQUEST, sentence }
 }
 
-fn refused(refusal: Refusal) -> Failure {
+pub(super) fn refused(refusal: Refusal) -> Failure {
     let (status, code, sentence) = match refusal {
         Refusal::ParamsTooLarge => {
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, code::PARAMS_TOO_LARGE, "the variables of the request are larger than the limit")

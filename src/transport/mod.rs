@@ -8,6 +8,8 @@ pub(crate) mod door;
 mod driver;
 mod exchange;
 mod exchanges;
+#[cfg(feature = "http")]
+mod http;
 pub(crate) mod inbox;
 mod intake;
 pub(crate) mod socket;
@@ -18,6 +20,8 @@ mod timers;
 #[cfg(test)]
 mod replay_tests;
 
+#[cfg(feature = "http")]
+use crate::gateway::http::HttpStart;
 use crate::{gateway::Ownership, limits::Limits};
 use std::{
     path::PathBuf,
@@ -33,6 +37,9 @@ pub(crate) struct Shared {
     pub(crate) ownership: Ownership,
     /// Our own executable, for the mount rule.
     pub(crate) program: Option<PathBuf>,
+    /// What the start tells about connections that speak HTTP.
+    #[cfg(feature = "http")]
+    pub(crate) http: HttpStart,
     /// Cancelled when the process is told to leave.
     pub(crate) stop: CancellationToken,
     /// Requests in work, over all connections.
@@ -41,6 +48,14 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(limits: Limits, ownership: Ownership, stop: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { limits: Arc::new(limits), ownership, program: std::env::current_exe().ok(), stop, in_work: AtomicUsize::new(0) })
+        Arc::new(Self {
+            limits: Arc::new(limits),
+            ownership,
+            program: std::env::current_exe().ok(),
+            #[cfg(feature = "http")]
+            http: HttpStart::of_this_process(ownership),
+            stop,
+            in_work: AtomicUsize::new(0),
+        })
     }
 }
