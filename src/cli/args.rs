@@ -101,6 +101,8 @@ pub(super) enum Via {
     Lsapi,
     Scgi,
     Uwsgi,
+    #[cfg(feature = "http")]
+    Http,
     Cgi,
 }
 

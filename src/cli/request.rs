@@ -34,8 +34,8 @@ pub(super) fn run(args: &RequestArgs) -> ExitCode {
     };
     let mut printer = Printer { start: Instant::now(), verbose: args.verbose, status: None, stdout_failed: false };
     let result = match args.via {
-        Via::Fastcgi | Via::Lsapi | Via::Scgi | Via::Uwsgi => through_socket(args, &request, &mut printer),
         Via::Cgi => through_cgi(args, &request, &mut printer),
+        _ => through_socket(args, &request, &mut printer),
     };
     match result {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
@@ -103,7 +103,14 @@ fn through_socket(args: &RequestArgs, request: &Request<Bytes>, printer: &mut Pr
     let path = folder.path().join("socket");
     let listener = UnixListener::bind(&path)?;
     let stdin = Stdio::from(OwnedFd::from(listener));
-    let mut child = Running(Command::new(&program).env_clear().stdin(stdin).stdout(Stdio::null()).spawn()?);
+    let mut command = Command::new(&program);
+    command.env_clear().stdin(stdin).stdout(Stdio::null());
+    #[cfg(feature = "http")]
+    if args.via == Via::Http {
+        // HTTP does not say what of the path is the mount: it is written down beside it, as for a reverse proxy.
+        command.env("LODGER_MOUNT", args.mount.as_deref().unwrap_or_default());
+    }
+    let mut child = Running(command.spawn()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let result = runtime.block_on(async {
         let stream = tokio::net::UnixStream::connect(&path).await?;
@@ -114,6 +121,8 @@ fn through_socket(args: &RequestArgs, request: &Request<Bytes>, printer: &mut Pr
             Via::Lsapi => Ok(client::lsapi(stream, sent, seen).await),
             Via::Scgi => Ok(client::scgi(stream, sent, seen).await),
             Via::Uwsgi => client::uwsgi(stream, sent, seen).await,
+            #[cfg(feature = "http")]
+            Via::Http => Ok(client::http(stream, request, seen).await),
             Via::Fastcgi | Via::Cgi => Ok(client::fastcgi(stream, sent, seen).await),
         }
     });

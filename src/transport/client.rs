@@ -1,11 +1,15 @@
 //! The other end of a connection: sends one request as a web server does and reads the response. For trying a program out and for tests.
 
 mod fastcgi;
+#[cfg(all(feature = "cli", feature = "http"))]
+mod http;
 #[cfg(feature = "cli")]
 mod lsapi;
 #[cfg(feature = "cli")]
 mod unframed;
 
+#[cfg(all(feature = "cli", feature = "http"))]
+pub(crate) use self::http::http;
 pub(crate) use fastcgi::fastcgi;
 #[cfg(feature = "cli")]
 pub(crate) use lsapi::lsapi;
@@ -13,8 +17,8 @@ pub(crate) use lsapi::lsapi;
 pub(crate) use unframed::{scgi, uwsgi};
 
 use crate::cgi::response::{self, Opening};
+use ::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
 use std::{fmt, io};
 
 /// What is read at one time.
@@ -98,7 +102,7 @@ impl ResponseReader {
             Some((status, headers, body_at)) => {
                 self.head_seen = true;
                 let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-                let declared = headers.get(http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+                let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
                 self.left = declared.filter(|_| !bodiless);
                 seen(Seen::Head(status, headers));
                 let rest = self.head.split_off(body_at).freeze();

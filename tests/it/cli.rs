@@ -43,7 +43,7 @@ fn help_and_version_are_fine_and_nonsense_is_wrong_usage() {
 }
 
 /// Every way into a program that `request` knows.
-const WAYS: [&str; 5] = ["fastcgi", "lsapi", "scgi", "uwsgi", "cgi"];
+const WAYS: [&str; 6] = ["fastcgi", "lsapi", "scgi", "uwsgi", "http", "cgi"];
 
 fn request(via: &str, args: &[&str]) -> Output {
     run(&[&["request", "--via", via], args].concat())
@@ -116,7 +116,7 @@ fn the_exit_code_tells_errors_and_broken_responses() {
 #[test]
 fn a_late_failure_is_told_where_it_can_be_seen() {
     for via in WAYS {
-        let path = if via == "lsapi" { "/fail-late?n=100000&cl=1" } else { "/fail-late?n=100000" };
+        let path = if via == "lsapi" { "/fail-late?n=2000000&cl=1" } else { "/fail-late?n=2000000" };
         let output = request(via, &["GET", path]);
         assert!(text(&output.stderr).contains("the response is broken: "), "{via}: {}", text(&output.stderr));
         assert!(output.stdout.iter().all(|byte| *byte == b'x') && !output.stdout.is_empty(), "{via}: what came before the failure is shown");
@@ -147,6 +147,7 @@ fn verbose_prints_what_was_sent_and_received_every_way() {
         ("lsapi", ["sent     BEGIN_REQUEST with", "sent     a body of 3 bytes", "received RESP_END"]),
         ("scgi", ["sent     a netstring with", "sent     a body of 3 bytes", "received the end of the connection"]),
         ("uwsgi", ["sent     a packet with", "sent     a body of 3 bytes", "received the end of the connection"]),
+        ("http", ["sent     POST /echo HTTP/1.1 with", "a body of 3 bytes", "received the end of the response"]),
         ("cgi", ["started  with", "a body of 3 bytes", "received "]),
     ];
     assert_eq!(lines.map(|(via, _)| via), WAYS);
