@@ -48,7 +48,7 @@ impl Bare {
     /// Reads to the end of the connection. What comes is told as CGI has it, `Status` first, whatever the protocol makes of that.
     #[track_caller]
     pub(crate) fn reply(self, conn: &mut Conn) -> Reply {
-        let (mut stdout, reset) = conn.to_the_end();
+        let (mut stdout, reset) = conn.rest_and_end();
         if self == Self::Uwsgi && !stdout.is_empty() {
             let rest = stdout.strip_prefix(b"HTTP/1.1 ").unwrap_or_else(|| panic!("no status line: {:?}", String::from_utf8_lossy(&stdout)));
             stdout = [b"Status: ", rest].concat();

@@ -212,6 +212,13 @@ impl Conn {
         Ok(())
     }
 
+    /// The next so many bytes, or how the connection ended before them: true for a reset.
+    #[track_caller]
+    pub(crate) fn take(&mut self, size: usize) -> Result<Vec<u8>, bool> {
+        self.fill(size).map_err(|end| matches!(end, Unit::Closed { reset: true }))?;
+        Ok(self.unread.drain(..size).collect())
+    }
+
     /// The next record, whoever it is for.
     #[track_caller]
     pub(crate) fn unit(&mut self) -> Unit {
@@ -285,12 +292,12 @@ impl Conn {
     /// Waits until the server has closed the connection, and gives whatever it sent before.
     #[track_caller]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
-        self.to_the_end().0
+        self.rest_and_end().0
     }
 
     /// The same, and whether the connection ended with a reset.
     #[track_caller]
-    pub(crate) fn to_the_end(&mut self) -> (Vec<u8>, bool) {
+    pub(crate) fn rest_and_end(&mut self) -> (Vec<u8>, bool) {
         let end = loop {
             if let Err(end) = self.fill(self.unread.len() + 1) {
                 break end;

@@ -7,6 +7,7 @@ mod bare_failure;
 mod bodies;
 mod contract;
 mod departure;
+mod every_door;
 mod failure;
 mod floods;
 mod framing;
