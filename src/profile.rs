@@ -160,6 +160,8 @@ impl Profile {
             // A close before the end makes it send the request again, POST too.
             abort_declared: Abort::End,
             abort_undeclared: Abort::End,
+            // One packet of LSAPI takes 65,535 bytes of them, with five more for each.
+            header_block: 60_000,
             header_line: 16_000,
             header_count: 1000,
             // 444 is known to it as the order to drop the client, and so not known to us.

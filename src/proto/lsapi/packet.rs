@@ -63,7 +63,7 @@ impl PacketType {
 /// The two need not agree: the header file of the protocol takes every processor but x86 for big-endian, so that a server on aarch64 says so of numbers that are
 /// little-endian. It reads ours in the same way, so it is answered with its own flags and in the order that made sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Order {
+pub(crate) struct Order {
     flags: u8,
     big: bool,
 }
