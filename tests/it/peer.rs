@@ -6,8 +6,6 @@
 pub(crate) mod ask;
 pub(crate) mod bare;
 pub(crate) mod conn;
-pub(crate) mod door;
-pub(crate) mod lsapi;
 pub(crate) mod wire;
 
 use std::fmt::Debug;

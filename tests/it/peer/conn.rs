@@ -212,13 +212,6 @@ impl Conn {
         Ok(())
     }
 
-    /// The next so many bytes, or how the connection ended before them: true for a reset.
-    #[track_caller]
-    pub(crate) fn take(&mut self, size: usize) -> Result<Vec<u8>, bool> {
-        self.fill(size).map_err(|end| matches!(end, Unit::Closed { reset: true }))?;
-        Ok(self.unread.drain(..size).collect())
-    }
-
     /// The next record, whoever it is for.
     #[track_caller]
     pub(crate) fn unit(&mut self) -> Unit {

@@ -2,19 +2,98 @@
 
 use std::thread;
 
+use crate::lsapi::packets;
 use crate::peer::Peer;
 use crate::peer::ask::Ask;
-use crate::peer::door::{DOORS, Door};
+use crate::peer::bare::Bare;
+use crate::peer::conn::Conn;
 use crate::peer::wire::{self, BEGIN_REQUEST};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    FastCgi,
+    Lsapi,
+    Scgi,
+    Uwsgi,
+    Http,
+}
+
+const DOORS: [Door; 5] = [Door::FastCgi, Door::Lsapi, Door::Scgi, Door::Uwsgi, Door::Http];
+
+/// A connection on which an answer is waited for.
+enum Asked {
+    Lsapi(Box<packets::Conn>),
+    Other(Door, Box<Conn>),
+}
+
+impl Door {
+    fn name(self) -> &'static str {
+        match self {
+            Self::FastCgi => "fastcgi",
+            Self::Lsapi => "lsapi",
+            Self::Scgi => "scgi",
+            Self::Uwsgi => "uwsgi",
+            Self::Http => "http",
+        }
+    }
+
+    /// Sends a request on a connection of its own: a POST if there is a body.
+    fn ask(self, peer: &Peer, uri: &str, body: &[u8]) -> Asked {
+        if self == Self::Lsapi {
+            let ask = if body.is_empty() { packets::Ask::get(uri) } else { packets::Ask::post(uri, body.to_vec()) };
+            let mut conn = packets::Conn::open(peer);
+            conn.send(&ask.all());
+            return Asked::Lsapi(Box::new(conn));
+        }
+        let ask = if body.is_empty() { Ask::get(uri) } else { Ask::post(uri, body) };
+        let mut conn = peer.connect();
+        conn.send(&match self {
+            Self::FastCgi | Self::Lsapi => ask.all(),
+            Self::Scgi => Bare::Scgi.all(&ask),
+            Self::Uwsgi => Bare::Uwsgi.all(&ask),
+            Self::Http => http(uri, body),
+        });
+        Asked::Other(self, Box::new(conn))
+    }
+}
+
+/// As a proxy asks that closes after each request.
+fn http(uri: &str, body: &[u8]) -> Vec<u8> {
+    let head = match body.len() {
+        0 => format!("GET {uri} HTTP/1.1\r\n"),
+        length => format!("POST {uri} HTTP/1.1\r\nContent-Length: {length}\r\n"),
+    };
+    [format!("{head}Host: example.org\r\nConnection: close\r\n\r\n").as_bytes(), body].concat()
+}
+
+impl Asked {
+    /// The status and the body of the answer.
+    #[track_caller]
+    fn answer(mut self) -> (u32, String) {
+        let reply = match &mut self {
+            Self::Lsapi(conn) => {
+                let reply = conn.reply();
+                return (reply.status, reply.text().to_owned());
+            }
+            Self::Other(Door::FastCgi | Door::Lsapi, conn) => conn.reply(1),
+            Self::Other(Door::Scgi, conn) => Bare::Scgi.reply(conn),
+            // An answer of known length on a connection that is closed behind it looks in HTTP as it does in uwsgi.
+            Self::Other(Door::Uwsgi | Door::Http, conn) => Bare::Uwsgi.reply(conn),
+        };
+        assert!(!reply.reset, "{reply:?}");
+        (reply.status().into(), reply.text())
+    }
+}
 
 /// Asks for `/env` and checks that it came through this door to this process.
 #[track_caller]
 fn check(door: Door, peer: &Peer, round: usize) {
-    let reply = door.ask(peer, &Ask::get(&format!("/env?round={round}")));
-    assert_eq!(reply.status(), 200, "{door:?}, round {round}: {reply:?}");
-    let seen: serde_json::Value = serde_json::from_slice(reply.body()).unwrap_or_else(|error| panic!("{door:?}: {error}: {reply:?}"));
-    let expected = (door.name().into(), format!("/env?round={round}").into(), "example.org".into(), peer.process.pid().into());
-    assert_eq!((&seen["gateway"], &seen["uri"], &seen["host"], &seen["pid"]), (&expected.0, &expected.1, &expected.2, &expected.3));
+    let uri = format!("/env?round={round}");
+    let (status, body) = door.ask(peer, &uri, b"").answer();
+    assert_eq!(status, 200, "{door:?}, round {round}: {body}");
+    let seen: serde_json::Value = serde_json::from_str(&body).unwrap_or_else(|error| panic!("{door:?}: {error}: {body}"));
+    let expected: [serde_json::Value; 4] = [door.name().into(), uri.into(), "example.org".into(), peer.process.pid().into()];
+    assert_eq!(["gateway", "uri", "host", "pid"].map(|key| seen[key].clone()), expected);
 }
 
 #[test]
@@ -41,9 +120,8 @@ fn one_process_answers_every_protocol_at_once() {
                 for round in 0..50 {
                     check(door, peer, round);
                     let body = vec![b'a' + u8::try_from(round % 26).unwrap(); 1 + round * 1000];
-                    let reply = door.ask(peer, &Ask::post("/count", body.clone()));
-                    assert_eq!(reply.status(), 200, "{door:?}: {reply:?}");
-                    assert!(reply.text().starts_with(&format!("{} ", body.len())), "{door:?}: {reply:?}");
+                    let (status, counted) = door.ask(peer, "/count", &body).answer();
+                    assert!(status == 200 && counted.starts_with(&format!("{} ", body.len())), "{door:?}: {status} {counted}");
                 }
             });
         }
@@ -70,20 +148,15 @@ fn bad_input_on_one_door_hurts_no_request_on_any() {
     let peer = Peer::start();
     for (bad, bytes, code) in bad_input() {
         let watch = peer.watch();
-        let mut waiting = DOORS.map(|door| {
-            let mut conn = peer.connect();
-            conn.send(&door.all(&Ask::get("/slow?ms=400")));
-            (door, conn)
-        });
+        let waiting = DOORS.map(|door| (door, door.ask(&peer, "/slow?ms=400", b"")));
         let before = peer.log().len();
         let mut conn = peer.connect();
         conn.send(&bytes);
         let (answer, _) = conn.rest_and_end();
         let proper: &[u8] = if bad == Door::Http && code == "LG0301" { b"HTTP/1.1 400 Bad Request\r\n" } else { b"" };
         assert!(answer.starts_with(proper) && answer.is_empty() == proper.is_empty(), "{bad:?}: {}", String::from_utf8_lossy(&answer));
-        for (door, conn) in &mut waiting {
-            let reply = door.reply(conn);
-            assert_eq!((reply.status(), reply.text()), (200, "done\n".to_owned()), "{door:?}, while {bad:?} was bad: {reply:?}");
+        for (door, asked) in waiting {
+            assert_eq!(asked.answer(), (200, "done\n".to_owned()), "{door:?}, while {bad:?} was bad");
         }
         let line = peer.log().split_off(before);
         assert!(line.contains(code), "{bad:?}: {line:?}");
