@@ -21,7 +21,7 @@ const DATA_MAX: usize = 16_384;
 
 /// One request of a context `/app/`, described as OpenLiteSpeed does it.
 #[derive(Clone)]
-pub(super) struct Ask {
+pub(crate) struct Ask {
     method: &'static str,
     remote: &'static str,
     uri: String,
@@ -32,13 +32,13 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    pub(super) fn get(uri: &str) -> Self {
+    pub(crate) fn get(uri: &str) -> Self {
         let headers = [("Host", "example.org"), ("User-Agent", "curl/7.88.1"), ("Accept", "*/*")];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         Self { method: "GET", remote: "203.0.113.7", uri: format!("/app{uri}"), headers, special: Vec::new(), body: Vec::new(), body_len: 0 }
     }
 
-    pub(super) fn post(uri: &str, body: Vec<u8>) -> Self {
+    pub(crate) fn post(uri: &str, body: Vec<u8>) -> Self {
         let body_len = i32::try_from(body.len()).unwrap();
         Self { method: "POST", body, body_len, ..Self::get(uri) }.header("Content-Length", &body_len.to_string())
     }
@@ -103,7 +103,7 @@ impl Ask {
         [b"LS\x01\0", &numbers[..], &lists, &[0; 152], block.as_bytes()].concat()
     }
 
-    pub(super) fn all(&self) -> Vec<u8> {
+    pub(crate) fn all(&self) -> Vec<u8> {
         [self.packet(), self.body.clone()].concat()
     }
 }
@@ -119,34 +119,34 @@ pub(super) enum After {
 
 /// A whole response.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u32,
+pub(crate) struct Reply {
+    pub(crate) status: u32,
     pub(super) headers: Vec<String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     pub(super) stderr: String,
     pub(super) after: After,
 }
 
 impl Reply {
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         str::from_utf8(&self.body).unwrap()
     }
 }
 
 /// A connection of the web server.
-pub(super) struct Conn {
+pub(crate) struct Conn {
     pub(super) stream: UnixStream,
     unread: Vec<u8>,
 }
 
 impl Conn {
-    pub(super) fn open(peer: &Peer) -> Self {
+    pub(crate) fn open(peer: &Peer) -> Self {
         // The handle keeps the time limits of the connection that it is taken from.
         Self { stream: peer.connect().writer(), unread: Vec::new() }
     }
 
     #[track_caller]
-    pub(super) fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the process takes what is sent");
     }
 
@@ -189,7 +189,7 @@ impl Conn {
 
     /// One response, in the order that LiteSpeed demands: `[REQ_RECEIVED] (STDERR)* RESP_HEADER (RESP_STREAM | STDERR)* RESP_END [CONN_CLOSE]`.
     #[track_caller]
-    pub(super) fn reply(&mut self) -> Reply {
+    pub(crate) fn reply(&mut self) -> Reply {
         self.received();
         let (mut head, mut body, mut stderr) = (None, Vec::new(), Vec::new());
         loop {
