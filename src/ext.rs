@@ -4,6 +4,7 @@ use crate::{
     cgi::{CgiVars, request::Meta},
     gateway::Gateway,
     profile::{self, Profile},
+    proto::Role,
 };
 use http::{Extensions, Uri};
 use std::{
@@ -23,16 +24,18 @@ struct Inner {
     gateway: Option<Gateway>,
     profile: &'static Profile,
     meta: Meta,
+    role: Role,
     listener: Option<Arc<str>>,
 }
 
 static NONE: LazyLock<Exchange> = LazyLock::new(|| {
-    Exchange(Arc::new(Inner { vars: CgiVars::new(), gateway: None, profile: &profile::UNKNOWN, meta: Meta::default(), listener: None }))
+    let (vars, meta) = (CgiVars::new(), Meta::default());
+    Exchange(Arc::new(Inner { vars, gateway: None, profile: &profile::UNKNOWN, meta, role: Role::Responder, listener: None }))
 });
 
 impl Exchange {
-    pub(crate) fn new(vars: CgiVars, gateway: Gateway, profile: &'static Profile, meta: Meta, listener: Option<Arc<str>>) -> Self {
-        Self(Arc::new(Inner { vars, gateway: Some(gateway), profile, meta, listener }))
+    pub(crate) fn new(vars: CgiVars, gateway: Gateway, profile: &'static Profile, meta: Meta, role: Role, listener: Option<Arc<str>>) -> Self {
+        Self(Arc::new(Inner { vars, gateway: Some(gateway), profile, meta, role, listener }))
     }
 
     /// All variables that the web server sent.
@@ -85,6 +88,12 @@ impl Exchange {
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         self.0.meta.host.as_deref()
+    }
+
+    /// What the web server asks of the app: to answer, nearly always.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.0.role
     }
 
     /// The name of the socket that the request came in by, where systemd gave it one (`FileDescriptorName=` in the socket unit, else the name of the unit).
@@ -155,6 +164,11 @@ pub trait RequestExt: sealed::Sealed {
     /// See [`Exchange::host`].
     fn host(&self) -> Option<&str> {
         self.exchange().host()
+    }
+
+    /// See [`Exchange::role`].
+    fn role(&self) -> Role {
+        self.exchange().role()
     }
 
     /// See [`Exchange::listener`].

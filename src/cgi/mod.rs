@@ -93,7 +93,12 @@ impl CgiVars {
 
     /// The pairs with a shared slice for each value, so that a header value needs no copy.
     pub(crate) fn shared(&self) -> impl Iterator<Item = (&[u8], Bytes)> {
-        self.pairs.iter().map(|(name, value)| (self.cut(name), self.bytes.slice_ref(self.cut(value))))
+        self.shared_of(&self.pairs)
+    }
+
+    /// The pairs at other ranges of the same bytes.
+    pub(crate) fn shared_of(&self, pairs: &[PairSpan]) -> impl Iterator<Item = (&[u8], Bytes)> {
+        pairs.iter().map(|(name, value)| (self.cut(name), self.bytes.slice_ref(self.cut(value))))
     }
 
     fn cut(&self, range: &Range<u32>) -> &[u8] {

@@ -4,6 +4,9 @@ use crate::profile::Profile;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
 
+/// FastCGI specification 6.3: "headers whose names are prefixed with `Variable-`".
+const VARIABLE: &str = "Variable-";
+
 /// Why a response of an app cannot be sent.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum ResponseError {
@@ -26,6 +29,8 @@ pub(crate) struct Head {
     /// RFC 9110, 6.4.1: whether a body may follow at all.
     pub(crate) body_allowed: bool,
     length_allowed: bool,
+    /// What an Authorizer has the web server make variables of, by their names without `Variable-`.
+    variables: Vec<(String, Bytes)>,
 }
 
 /// What the way back allows.
@@ -57,7 +62,12 @@ impl Head {
         if let Some((name, _)) = splitting {
             return Err(ResponseError::Splitting(name.clone()));
         }
-        Ok(Self { status, headers, declared, body_allowed: !no_content && !allowed.head_request, length_allowed: !no_content })
+        Ok(Self { status, headers, declared, body_allowed: !no_content && !allowed.head_request, length_allowed: !no_content, variables: Vec::new() })
+    }
+
+    /// The answer of an Authorizer that lets a request pass. Variables are all that counts of it (FastCGI specification 6.3); names and values were checked.
+    pub(crate) fn of_grant(variables: Vec<(String, Bytes)>) -> Self {
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), declared: None, body_allowed: false, length_allowed: false, variables }
     }
 
     /// A page for a request that lodger answers itself, and its head.
@@ -69,7 +79,8 @@ impl Head {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
-        let head = Self { status, headers, declared: Some(page.len() as u64), body_allowed: !head_request, length_allowed: true };
+        let head =
+            Self { status, headers, declared: Some(page.len() as u64), body_allowed: !head_request, length_allowed: true, variables: Vec::new() };
         (head, if head_request { Bytes::new() } else { page.into() })
     }
 
@@ -80,9 +91,13 @@ impl Head {
 
     /// Whether this web server would refuse the head; then, what to tell the developer.
     pub(crate) fn over_budget(&self, profile: &Profile) -> Option<String> {
-        let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
-        let (name, fattest) = self.headers.iter().map(|header| (header.0, size(header))).max_by_key(|(_, size)| *size)?;
-        let (block, count) = (self.headers.iter().map(size).sum::<usize>(), self.headers.len());
+        let lines = || {
+            let headers = self.headers.iter().map(|(name, value)| ("", name.as_str(), value.len()));
+            let variables = self.variables.iter().map(|(name, value)| (VARIABLE, name.as_str(), value.len()));
+            headers.chain(variables).map(|(prefix, name, value)| (prefix, name, prefix.len() + name.len() + value + 4))
+        };
+        let (prefix, name, fattest) = lines().max_by_key(|(.., size)| *size)?;
+        let (block, count) = lines().fold((0, 0), |(block, count), (.., size)| (block + size, count + 1));
         let what = if block > profile.header_block {
             format!("its headers take {block} bytes, more than the {} it takes in all", profile.header_block)
         } else if fattest > profile.header_line {
@@ -92,7 +107,7 @@ impl Head {
         } else {
             return None;
         };
-        Some(format!("{} may refuse this response: {what}; the largest header is `{name}` with {fattest} bytes", profile.name()))
+        Some(format!("{} may refuse this response: {what}; the largest header is `{prefix}{name}` with {fattest} bytes", profile.name()))
     }
 
     /// The header block in one piece with the first bytes of the body behind it, and where those begin. `Status:` comes first, and always: a `Location` without it is an
@@ -104,6 +119,9 @@ impl Head {
         put(&[b"Status: ", self.status.as_str().as_bytes(), b" ", self.status.canonical_reason().unwrap_or("").as_bytes(), b"\r\n"]);
         for (name, value) in &self.headers {
             put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        }
+        for (name, value) in &self.variables {
+            put(&[VARIABLE.as_bytes(), name.as_bytes(), b": ", value, b"\r\n"]);
         }
         if let Some(length) = self.length() {
             put(&[b"content-length: ", digits.format(length).as_bytes(), b"\r\n"]);
@@ -166,16 +184,30 @@ fn explain(status: StatusCode) -> &'static str {
     }
 }
 
+/// How a header block begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Opening {
+    /// With headers, `Status` among them (RFC 3875, 6.3.3).
+    #[default]
+    Headers,
+    /// With `HTTP/1.1 200 OK`, as uWSGI does.
+    StatusLine,
+}
+
 /// What a web server reads of a header block: the status, the headers and where the body starts. `None` while the block is not whole.
 ///
 /// # Errors
 ///
 /// A sentence that says what is wrong with the block.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(StatusCode, HeaderMap, usize)>, String> {
+pub(crate) fn parse(bytes: &[u8], opening: Opening) -> Result<Option<(StatusCode, HeaderMap, usize)>, String> {
     let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return Ok(None) };
     let (mut status, mut headers) = (StatusCode::OK, HeaderMap::new());
-    for line in bytes.get(..end).unwrap_or_default().split(|byte| *byte == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut lines = bytes.get(..end).unwrap_or_default().split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    if opening == Opening::StatusLine {
+        let told = lines.next().and_then(|line| line.strip_prefix(b"HTTP/1.1 ")).and_then(|line| StatusCode::from_bytes(line.get(..3)?).ok());
+        status = told.ok_or("it does not begin with a status line")?;
+    }
+    for line in lines {
         let colon = memchr::memchr(b':', line).ok_or_else(|| format!("a header line without a colon: {}", String::from_utf8_lossy(line)))?;
         let (name, value) = line.split_at(colon);
         let value = value.get(1..).unwrap_or_default().trim_ascii();
@@ -265,9 +297,12 @@ mod tests {
 
     #[test]
     fn a_block_is_read_back() {
-        let (status, headers, body) = parse(b"Status: 404 Not Found\r\na: b\r\n\r\nrest").unwrap().unwrap();
+        let (status, headers, body) = parse(b"Status: 404 Not Found\r\na: b\r\n\r\nrest", Opening::Headers).unwrap().unwrap();
         assert_eq!((status.as_u16(), headers["a"].as_bytes(), body), (404, &b"b"[..], 31));
-        assert_eq!(parse(b"Status: 200 OK\r\n"), Ok(None));
-        assert!(parse(b"nonsense\r\n\r\n").is_err());
+        let (status, headers, body) = parse(b"HTTP/1.1 404 Not Found\r\na: b\r\n\r\nrest", Opening::StatusLine).unwrap().unwrap();
+        assert_eq!((status.as_u16(), headers["a"].as_bytes(), body), (404, &b"b"[..], 32));
+        assert_eq!(parse(b"Status: 200 OK\r\n", Opening::Headers), Ok(None));
+        assert!(parse(b"nonsense\r\n\r\n", Opening::Headers).is_err());
+        assert!(parse(b"Status: 200 OK\r\n\r\n", Opening::StatusLine).is_err());
     }
 }

@@ -124,6 +124,11 @@ pub(super) struct RequestArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Via {
     Fastcgi,
+    Lsapi,
+    Scgi,
+    Uwsgi,
+    #[cfg(feature = "http")]
+    Http,
     Cgi,
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Facts {
     pub(crate) cgi: bool,
     /// A variable `LSAPI_*` is in the environment.
     pub(crate) litespeed: bool,
-    /// Whether there are arguments. Like `socket`, only looked for when nothing above holds that forbids it: under CGI, arguments may come out of
+    /// Whether there are arguments, `serve` alone not counted: it only says what is done without it too. Like `socket`, only looked for when nothing above holds that forbids it: under CGI, arguments may come out of
     /// a query string (RFC 3875, 4.4; CVE-2012-1823).
     pub(crate) arguments: bool,
     /// `--socket PATH` among the arguments.
@@ -48,7 +48,7 @@ impl Facts {
             passenger,
             cgi,
             litespeed: vars.iter().any(|(name, _)| name.as_bytes().starts_with(b"LSAPI_")),
-            arguments: !args.is_empty(),
+            arguments: !(args.is_empty() || args == ["serve"]),
             socket: socket_argument(&args),
         }
     }
@@ -114,6 +114,13 @@ mod tests {
             Facts::gather(&[(name.into(), "x".into())], Fd0::Connected, 1, never);
         }
         Facts::gather(&[], Fd0::Listening, 1, never);
+    }
+
+    #[test]
+    fn the_verb_to_serve_alone_says_nothing_new() {
+        let facts = |args: &[&str]| Facts::gather(&[], Fd0::Connected, 1, || args.iter().map(OsString::from).collect());
+        assert!(!facts(&[]).arguments && !facts(&["serve"]).arguments);
+        assert!(facts(&["check"]).arguments && facts(&["serve", "--socket", "/x"]).arguments);
     }
 
     /// A dump of what a program saw that a web server had started: its arguments, its environment, its descriptors.

@@ -8,6 +8,7 @@ pub(crate) mod door;
 mod driver;
 mod exchange;
 mod exchanges;
+mod grant;
 #[cfg(feature = "http")]
 mod http;
 pub(crate) mod inbox;
@@ -16,6 +17,9 @@ pub(crate) mod socket;
 mod spool;
 pub(crate) mod stdio;
 mod timers;
+
+#[cfg(test)]
+mod replay_tests;
 
 #[cfg(feature = "http")]
 use crate::gateway::http::HttpStart;
@@ -27,7 +31,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 /// What all connections of a process share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Shared {
     pub(crate) limits: Arc<Limits>,
     /// How the listener came to us, which tells one web server from another.
@@ -67,16 +71,6 @@ impl Shared {
         if listener.is_none() {
             return Arc::clone(self);
         }
-        Arc::new(Self {
-            limits: Arc::clone(&self.limits),
-            ownership: self.ownership,
-            program: self.program.clone(),
-            #[cfg(feature = "http")]
-            http: self.http.clone(),
-            stop: self.stop.clone(),
-            listener,
-            in_work: Arc::clone(&self.in_work),
-            begun: Arc::clone(&self.begun),
-        })
+        Arc::new(Self { listener, ..Self::clone(self) })
     }
 }

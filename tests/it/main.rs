@@ -4,6 +4,7 @@
 mod api;
 mod cgi;
 mod cli;
+mod lsapi;
 mod passenger_start;
 mod peer;
 mod raw;
