@@ -39,6 +39,8 @@ pub struct Profile {
     pub(crate) joins_cookies_with_comma: bool,
     /// Whether this server joins headers that a client repeats, so that a variable which comes twice stands for two names (`X_Y` and `X-Y`).
     pub(crate) joins_repeated_headers: bool,
+    /// Whether this server takes a `Location` behind the status for a status of its own, 302.
+    pub(crate) status_behind_location: bool,
     /// Whether a path may be split so that `PATH_INFO` is everything and `SCRIPT_NAME` is a made-up first segment.
     pub(crate) invents_script_name: bool,
 }
@@ -63,6 +65,7 @@ impl Profile {
             head_ends_upload: false,
             joins_cookies_with_comma: false,
             joins_repeated_headers: false,
+            status_behind_location: false,
             invents_script_name: false,
         }
     }
@@ -125,16 +128,17 @@ pub(crate) static MOD_PROXY_UWSGI: Profile = Profile::apache("mod_proxy_uwsgi");
 pub(crate) static NGINX_UNFRAMED: Profile = Profile { name: "nginx", ..NGINX_KEEP_CONN };
 
 /// lighttpd: takes a close without a declared length for the end.
-pub(crate) static LIGHTTPD: Profile = Profile { header_count: 500, joins_repeated_headers: true, ..Profile::new("lighttpd") };
+pub(crate) static LIGHTTPD: Profile = Profile { header_line: 60_000, header_count: 500, joins_repeated_headers: true, ..Profile::new("lighttpd") };
 
 /// Caddy: joins cookies with a comma like Apache.
-pub(crate) static CADDY: Profile = Profile { joins_cookies_with_comma: true, joins_repeated_headers: true, ..Profile::new("caddy") };
+pub(crate) static CADDY: Profile =
+    Profile { header_line: 60_000, header_count: 1000, joins_cookies_with_comma: true, joins_repeated_headers: true, ..Profile::new("caddy") };
 
 /// OpenLiteSpeed and LiteSpeed over FastCGI: a close before END makes it send the request again, so END always.
 pub(crate) static LITESPEED: Profile = Profile { abort_declared: Abort::End, abort_undeclared: Abort::End, ..Profile::new("litespeed") };
 
-/// HAProxy: notices a close, takes 101 headers and no block over 16 KiB.
-pub(crate) static HAPROXY: Profile = Profile { header_block: 15_000, ..Profile::new("haproxy") };
+/// HAProxy: notices a close, takes 101 headers and no block over 16 KiB, and of a status and a `Location` believes what comes last.
+pub(crate) static HAPROXY: Profile = Profile { header_block: 15_000, header_line: 15_000, status_behind_location: true, ..Profile::new("haproxy") };
 
 /// h2o: takes 100 headers; a close without a declared length is the end for it.
-pub(crate) static H2O: Profile = Profile::new("h2o");
+pub(crate) static H2O: Profile = Profile { header_line: 60_000, ..Profile::new("h2o") };

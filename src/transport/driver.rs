@@ -16,7 +16,7 @@ use crate::{
     proto::{Appetite, Outbox, RequestId, ResponsePart, Rest, Wire},
     telemetry::log,
 };
-use bytes::{BufMut as _, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use std::{
     future::poll_fn,
     io::{self, IoSlice},
@@ -314,7 +314,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             match step {
                 Step::Head { head, start } => {
                     self.exchanges.slot(at)?.deadline = None;
-                    let (block, head_len) = head.block(&start);
+                    let (block, head_len) = head.block(&start, profile);
                     self.wire.respond(id, ResponsePart::Head { block, head_len }, &mut self.out);
                     continue;
                 }
@@ -334,6 +334,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
     fn show_broken(&mut self, id: RequestId, abort: Abort) {
         self.broken = true;
         let alone = self.exchanges.iter().filter(|slot| !slot.over).count() == 1;
+        if abort != Abort::End {
+            // HAProxy 2.6 crashes, for all its sites, when a connection ends behind lines for the log that could go on.
+            self.wire.respond(id, ResponsePart::Stderr(Bytes::new()), &mut self.out);
+        }
         match abort {
             Abort::End => self.wire.respond(id, ResponsePart::Cut, &mut self.out),
             Abort::Poison if alone => {

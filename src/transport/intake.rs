@@ -18,6 +18,7 @@ use crate::{
     ext,
     gateway::{Gateway, choose_profile},
     limits::Limits,
+    profile,
     proto::{Event, Params, Refusal, RequestId, ResponsePart, Role, Wire},
     telemetry::log,
 };
@@ -119,7 +120,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let ((), lines) = logged::<W, _>(|| tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence));
         self.send_log(id, lines);
         let (head, page) = Head::of_error(failure.status, failure.code.as_str(), head_request);
-        let (block, head_len) = head.block(&page);
+        let (block, head_len) = head.block(&page, &profile::UNKNOWN);
         self.refused_unread += block.len();
         self.wire.respond(id, ResponsePart::Head { block, head_len }, &mut self.out);
         self.wire.respond(id, ResponsePart::End, &mut self.out);

@@ -341,6 +341,7 @@ impl Wire for Connection {
         match part {
             // An empty record would end the stream (specification 3.3), so empty data is no record at all.
             ResponsePart::Data(data) | ResponsePart::Head { block: data, .. } => put_records(RecordType::STDOUT, id, data, DATA_MAX, out),
+            ResponsePart::Stderr(text) if text.is_empty() => out.put_slice(&record_head(RecordType::STDERR, id, 0)),
             ResponsePart::Stderr(text) => put_records(RecordType::STDERR, id, text, STDERR_MAX, out),
             ResponsePart::End | ResponsePart::Cut => self.end(id, out),
             ResponsePart::Poison => out.put_slice(&[0xFF; 16]),
