@@ -9,13 +9,18 @@
 
 mod apache;
 mod big_bodies;
+mod caddy;
 mod client;
 mod door;
 mod every_route;
 mod generous_limits;
+mod h2o;
+mod haproxy;
+mod lighttpd;
 mod live_pages;
 mod nginx;
 mod no_port;
+mod notes;
 mod process;
 mod restarts;
 mod routes;
@@ -24,4 +29,5 @@ mod server;
 mod side_door;
 mod site;
 mod slow_handlers;
+mod table;
 mod ways_in;
