@@ -92,6 +92,8 @@ struct Knobs {
     len: usize,
     /// Whether a `Content-Length` is declared: 1 is yes.
     cl: u8,
+    /// Whether each event is to reach the visitor at once, whatever it costs: 1 is yes.
+    pad: u8,
     /// What to write to the log.
     text: String,
     /// A status code.
@@ -100,7 +102,7 @@ struct Knobs {
 
 impl Default for Knobs {
     fn default() -> Self {
-        Self { n: 0, ms: 0, len: 0, cl: 0, text: String::new(), code: 302 }
+        Self { n: 0, ms: 0, len: 0, cl: 0, pad: 0, text: String::new(), code: 302 }
     }
 }
 
@@ -233,6 +235,7 @@ async fn big(Query(knobs): Query<Knobs>) -> Response {
 }
 
 async fn sse(Query(knobs): Query<Knobs>) -> Response {
+    let pad = knobs.pad == 1;
     let events = stream::unfold(0, move |index| {
         let (n, pause) = (knobs.n, knobs.pause());
         async move {
@@ -249,6 +252,11 @@ async fn sse(Query(knobs): Query<Knobs>) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if pad {
+        response.extensions_mut().insert(lodger::FlushPadding);
+        return response;
+    }
+    let headers = response.headers_mut();
     // What everybody does who sends events through nginx, which holds them back otherwise.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     response

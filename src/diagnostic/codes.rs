@@ -72,6 +72,7 @@ codes! {
     BODY_TOO_LONG = "LG0705";
     BODY_TOO_SHORT = "LG0706";
     FAT_HEADER = "LG0707";
+    STATUS_REPLACED = "LG0708";
 }
 
 #[cfg(test)]

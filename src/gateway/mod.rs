@@ -138,7 +138,7 @@ pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiV
         Gateway::FastCgi if is("h2o") => &profile::H2O,
         Gateway::Scgi if is("apache") => &profile::MOD_PROXY_SCGI,
         Gateway::Uwsgi if is("apache") => &profile::MOD_PROXY_UWSGI,
-        Gateway::Scgi | Gateway::Uwsgi if is("nginx") => &profile::NGINX_UNFRAMED,
+        Gateway::Scgi | Gateway::Uwsgi if is("nginx") => &profile::NGINX,
         Gateway::Scgi if is("lighttpd") => &profile::LIGHTTPD,
         _ => &profile::UNKNOWN,
     }

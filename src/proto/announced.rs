@@ -7,7 +7,7 @@ use super::{
     Appetite, Event, Outbox, PairSpan, Params, Refusal, RequestId, ResponsePart, Rest, Violation, Wire,
     plain::{BodyLength, ID, Plain},
 };
-use crate::limits::Limits;
+use crate::{limits::Limits, profile::Abort};
 use bytes::{Bytes, BytesMut};
 use std::{marker::PhantomData, sync::Arc};
 
@@ -62,8 +62,8 @@ impl<D: Dialect> Announced<D> {
         Event::Refused { id: ID, refusal }
     }
 
-    fn take_head(&mut self, head: Bytes) -> Result<Option<Event>, Violation> {
-        let pairs = match D::variables(&head, self.limits.params_pairs) {
+    fn take_head(&mut self, head: &Bytes) -> Result<Option<Event>, Violation> {
+        let pairs = match D::variables(head, self.limits.params_pairs) {
             Ok(pairs) => pairs,
             Err(HeadError::TooMany) => return Ok(Some(self.refuse(Refusal::ParamsTooLarge))),
             Err(HeadError::Malformed(sentence)) => return Err(D::violation(sentence)),
@@ -99,7 +99,7 @@ impl<D: Dialect> Wire for Announced<D> {
             State::Head { len } if *len > self.limits.params_bytes => Ok(Some(self.refuse(Refusal::ParamsTooLarge))),
             State::Head { len } if input.len() >= *len => {
                 let head = input.split_to(*len).freeze();
-                self.take_head(head)
+                self.take_head(&head)
             }
             State::Head { .. } => Ok(None),
             State::Body { body, left } => {
@@ -141,6 +141,11 @@ impl<D: Dialect> Wire for Announced<D> {
             State::Body { body, .. } => body.end_of_input(),
             State::Refused { ended } => *ended = true,
         }
+    }
+
+    /// A response ends with its connection, so there is nothing else to show it with.
+    fn abort(&self, _by_profile: Abort) -> Abort {
+        Abort::Close
     }
 
     fn respond(&mut self, _id: RequestId, part: ResponsePart, out: &mut Outbox) {

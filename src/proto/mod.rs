@@ -12,6 +12,7 @@ pub(crate) mod uwsgi;
 
 pub(crate) use outbox::Outbox;
 
+use crate::profile::Abort;
 use bytes::{Bytes, BytesMut};
 use std::ops::Range;
 
@@ -146,6 +147,11 @@ pub(crate) trait Wire {
 
     /// Takes note that no more bytes will come; the next calls of [`next_event`](Self::next_event) tell what that means.
     fn end_of_input(&mut self);
+
+    /// How a response that broke is shown over this protocol, where the web server would like it shown in the way `by_profile`.
+    fn abort(&self, by_profile: Abort) -> Abort {
+        by_profile
+    }
 
     /// Encodes a part of the response to `id`. A part for a request that is not open is ignored.
     fn respond(&mut self, id: RequestId, part: ResponsePart, out: &mut Outbox);

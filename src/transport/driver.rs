@@ -12,7 +12,7 @@ use crate::{
     app::BoxApp,
     diagnostic::codes as code,
     gateway::Gateway,
-    profile::Abort,
+    profile::{Abort, Profile},
     proto::{Appetite, Outbox, RequestId, ResponsePart, Rest, Wire},
     telemetry::log,
 };
@@ -308,7 +308,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             }
             let (id, profile) = (slot.id, slot.profile);
             let (polled, lines) = logged::<W, _>(|| slot.exchange.poll(cx));
-            self.send_log(id, lines);
+            self.send_log(id, lines, profile);
             let Poll::Ready(step) = polled else { return Some(moved) };
             moved = true;
             match step {
@@ -334,6 +334,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     fn show_broken(&mut self, id: RequestId, abort: Abort) {
         self.broken = true;
         let alone = self.exchanges.iter().filter(|slot| !slot.over).count() == 1;
+        let abort = self.wire.abort(abort);
         if abort != Abort::End {
             // HAProxy 2.6 crashes, for all its sites, when a connection ends behind lines for the log that could go on.
             self.wire.respond(id, ResponsePart::Stderr(Bytes::new()), &mut self.out);
@@ -354,15 +355,18 @@ impl<L: Link, W: Wire> Driver<L, W> {
     pub(super) fn fail(&mut self, id: RequestId, failure: Failure) {
         let Some(slot) = self.exchanges.get_mut(id) else { return };
         slot.deadline = None;
+        let profile = slot.profile;
         let ((), lines) = logged::<W, _>(|| slot.exchange.fail(failure));
         slot.poll_again();
-        self.send_log(id, lines);
+        self.send_log(id, lines, profile);
     }
 
     /// Passes lines on, unless the peer takes nothing: an app that logs must not fill the memory.
-    pub(super) fn send_log(&mut self, id: RequestId, lines: String) {
-        if !lines.is_empty() && self.out.len() <= OUT_MAX {
-            self.wire.respond(id, ResponsePart::Stderr(lines.into()), &mut self.out);
+    pub(super) fn send_log(&mut self, id: RequestId, lines: String, profile: &Profile) {
+        let mut lines = Bytes::from(lines);
+        while !lines.is_empty() && self.out.len() <= OUT_MAX {
+            let piece = lines.split_to(lines.len().min(profile.stderr_chunk));
+            self.wire.respond(id, ResponsePart::Stderr(piece), &mut self.out);
         }
     }
 

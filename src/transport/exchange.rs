@@ -1,12 +1,14 @@
 //! One request and its response: calls the app, holds the head back until it is safe, cuts and checks the body, turns failures into answers.
 
+use super::adapt::{Adapted, adapt, padding};
 use crate::{
     app::{BoxApp, ResponseBody},
     body::Body,
     cgi::response::{Allowed, Head},
     diagnostic::codes::{self as code, Code},
     error::BoxError,
-    profile::Profile,
+    ext::RequestExt as _,
+    profile::{Offload, Profile},
     telemetry::log::guard,
 };
 use bytes::{Bytes, BytesMut};
@@ -14,6 +16,9 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use std::{
     collections::VecDeque,
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt as _,
+    path::PathBuf,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -60,6 +65,12 @@ pub(super) struct Exchange {
     uri: Uri,
     /// Whether the log has been told that the body is longer than its declared length.
     excess_told: bool,
+    /// Where LiteSpeed may take files from.
+    document_root: Option<PathBuf>,
+    /// How many bytes make the web server pass on an event, for an app that asked for it.
+    padding: Option<usize>,
+    /// An event went out that the web server may still hold.
+    event_held: bool,
 }
 
 enum Stage {
@@ -82,6 +93,8 @@ enum Look {
 impl Exchange {
     /// `body_follows`: the request says that there is a body. `upgrade`: the connection may become something else.
     pub(super) fn new(app: BoxApp, request: Request<Body>, profile: &'static Profile, body_follows: bool, upgrade: bool) -> Self {
+        let document_root = (profile.offload == Some(Offload::LiteSpeedLocation)).then(|| request.cgi_vars().get("DOCUMENT_ROOT")).flatten();
+        let document_root = document_root.map(|root| PathBuf::from(OsStr::from_bytes(root)));
         Self {
             allowed: Allowed { head_request: request.method() == Method::HEAD, upgrade },
             method: request.method().clone(),
@@ -92,6 +105,9 @@ impl Exchange {
             upload_first: profile.head_ends_upload && body_follows,
             ready: VecDeque::new(),
             excess_told: false,
+            document_root,
+            padding: None,
+            event_held: false,
         }
     }
 
@@ -200,6 +216,8 @@ impl Exchange {
 
     fn answered(&mut self, response: Response<ResponseBody>) {
         let (mut parts, body) = response.into_parts();
+        let Adapted { offloaded, padding } = adapt(&mut parts, self.profile, self.document_root.as_deref());
+        self.padding = padding;
         self.drop_guarded(std::mem::take(&mut parts.extensions));
         let head = Head::new(parts, self.allowed).map_err(|error| (code::RESPONSE_UNSENDABLE, error.to_string()));
         // A length that is known is declared: it is what makes a broken response visible behind most web servers.
@@ -214,8 +232,8 @@ impl Exchange {
         if let Some(warning) = head.over_budget(self.profile) {
             tracing::warn!(target: "lodger", "{}: {warning} ({})", code::FAT_HEADER, self.name());
         }
-        head.declared = head.declared.or(known.filter(|length| *length > 0 || !self.allowed.head_request));
-        if head.body_allowed {
+        head.declared = head.declared.or(known.filter(|length| *length > 0 || !self.allowed.head_request)).filter(|_| !offloaded);
+        if head.body_allowed && !offloaded {
             self.held_since = self.upload_first.then(Instant::now);
             self.set(Stage::Holding { head, body, held: Vec::new(), held_len: 0 });
         } else {
@@ -262,11 +280,12 @@ impl Exchange {
             return self.failed(code::BODY_TOO_SHORT, &format!("the app declared {declared} bytes and sent {held_len}"));
         }
         head.declared = head.declared.or(ended.then_some(held_len));
-        let (mut left, declared) = (head.declared, head.declared.is_some());
+        let (mut left, declared) = (head.declared, head.declared.is_some() && self.profile.trusts_length);
         let joined = held_len <= JOIN_BELOW as u64;
         let (mut start, mut pieces) = (BytesMut::new(), VecDeque::new());
         for chunk in held {
             let chunk = self.within(chunk, &mut left);
+            self.event_held = self.padding.is_some() && left.is_none() && chunk.ends_with(b"\n\n");
             if joined {
                 start.extend_from_slice(&chunk);
             } else if !chunk.is_empty() {
@@ -314,9 +333,14 @@ impl Exchange {
         let Stage::Streaming { body, left, declared } = &mut self.stage else { return None };
         let declared = *declared;
         match look(body, cx) {
-            Look::Pending => None,
+            Look::Pending => {
+                let bytes = self.padding.filter(|_| std::mem::take(&mut self.event_held))?;
+                Some(Step::Data(padding(bytes)))
+            }
             Look::Chunk(chunk) => {
                 let mut left = *left;
+                // A comment may stand between two events and nowhere else.
+                self.event_held = self.padding.is_some() && left.is_none() && chunk.ends_with(b"\n\n");
                 let chunk = self.within(chunk, &mut left);
                 if left == Some(0) {
                     self.end_at_declared(cx);

@@ -118,7 +118,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             return self.protocol_failed(code::VIOLATION, "more requests were refused than their answers were read");
         }
         let ((), lines) = logged::<W, _>(|| tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence));
-        self.send_log(id, lines);
+        self.send_log(id, lines, &profile::UNKNOWN);
         let (head, page) = Head::of_error(failure.status, failure.code.as_str(), head_request);
         let (block, head_len) = head.block(&page, &profile::UNKNOWN);
         self.refused_unread += block.len();

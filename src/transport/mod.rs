@@ -1,6 +1,7 @@
 //! What moves bytes: the one async driver, the sockets and pipes it runs on, and the door where connections come in.
 
 pub(crate) mod accept;
+mod adapt;
 pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod door;

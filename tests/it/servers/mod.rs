@@ -21,6 +21,7 @@ mod live_pages;
 mod nginx;
 mod no_port;
 mod notes;
+mod padding;
 mod process;
 mod restarts;
 mod routes;
