@@ -31,6 +31,16 @@ pub(crate) enum Door {
     HaproxyGetValues,
     /// h2o with `fastcgi.connect`.
     H2o,
+    /// nginx with `scgi_pass`.
+    NginxScgi,
+    /// Apache with mod_proxy_scgi.
+    ProxyScgi,
+    /// lighttpd with `scgi.server` and `bin-path`.
+    LighttpdScgi,
+    /// nginx with `uwsgi_pass`.
+    NginxUwsgi,
+    /// Apache with mod_proxy_uwsgi.
+    ProxyUwsgi,
 }
 
 /// The programs that can stand before the application.
@@ -61,6 +71,11 @@ impl Door {
         Self::Cgid,
         Self::Cgi,
         Self::LighttpdCgi,
+        Self::NginxScgi,
+        Self::ProxyScgi,
+        Self::LighttpdScgi,
+        Self::NginxUwsgi,
+        Self::ProxyUwsgi,
     ];
 
     /// What heads the column of this door in the table. Two doors that behave alike share one.
@@ -78,14 +93,19 @@ impl Door {
             Self::HaproxyMpxs => "HAProxy, mpxs-conns",
             Self::HaproxyGetValues => "HAProxy, get-values",
             Self::H2o => "h2o FastCGI",
+            Self::NginxScgi => "nginx SCGI",
+            Self::ProxyScgi => "Apache mod_proxy_scgi",
+            Self::LighttpdScgi => "lighttpd SCGI",
+            Self::NginxUwsgi => "nginx uwsgi",
+            Self::ProxyUwsgi => "Apache mod_proxy_uwsgi",
         }
     }
 
     pub(crate) fn software(self) -> Software {
         match self {
-            Self::Fcgid | Self::FcgidSuexec | Self::Cgid | Self::Cgi | Self::ProxyFcgi => Software::Apache,
-            Self::Nginx | Self::NginxKeepConn => Software::Nginx,
-            Self::Lighttpd | Self::LighttpdCgi => Software::Lighttpd,
+            Self::Fcgid | Self::FcgidSuexec | Self::Cgid | Self::Cgi | Self::ProxyFcgi | Self::ProxyScgi | Self::ProxyUwsgi => Software::Apache,
+            Self::Nginx | Self::NginxKeepConn | Self::NginxScgi | Self::NginxUwsgi => Software::Nginx,
+            Self::Lighttpd | Self::LighttpdCgi | Self::LighttpdScgi => Software::Lighttpd,
             Self::Caddy => Software::Caddy,
             Self::Haproxy | Self::HaproxyMpxs | Self::HaproxyGetValues => Software::Haproxy,
             Self::H2o => Software::H2o,
@@ -96,6 +116,8 @@ impl Door {
     pub(crate) fn gateway(self) -> &'static str {
         match self {
             Self::Cgid | Self::Cgi | Self::LighttpdCgi => "cgi",
+            Self::NginxScgi | Self::ProxyScgi | Self::LighttpdScgi => "scgi",
+            Self::NginxUwsgi | Self::ProxyUwsgi => "uwsgi",
             _ => "fastcgi",
         }
     }
@@ -108,10 +130,13 @@ impl Door {
             Self::ProxyFcgi => "mod_proxy_fcgi",
             Self::Nginx => "nginx",
             Self::NginxKeepConn => "nginx-keep-conn",
-            Self::Lighttpd | Self::LighttpdCgi => "lighttpd",
+            Self::Lighttpd | Self::LighttpdCgi | Self::LighttpdScgi => "lighttpd",
             Self::Caddy => "caddy",
             Self::Haproxy | Self::HaproxyMpxs | Self::HaproxyGetValues => "haproxy",
             Self::H2o => "h2o",
+            Self::ProxyScgi => "mod_proxy_scgi",
+            Self::ProxyUwsgi => "mod_proxy_uwsgi",
+            Self::NginxScgi | Self::NginxUwsgi => "nginx",
         }
     }
 
@@ -123,7 +148,7 @@ impl Door {
     /// The program in the document root, for the servers that start it out of there.
     pub(crate) fn program(self) -> Option<&'static str> {
         match self {
-            Self::Fcgid | Self::FcgidSuexec | Self::Lighttpd => Some("app.fcgi"),
+            Self::Fcgid | Self::FcgidSuexec | Self::Lighttpd | Self::LighttpdScgi => Some("app.fcgi"),
             Self::Cgid | Self::Cgi | Self::LighttpdCgi => Some("app.cgi"),
             _ => None,
         }

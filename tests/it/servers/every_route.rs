@@ -138,3 +138,33 @@ fn haproxy_that_asks_what_we_can_do() {
 fn h2o() {
     check(&Server::start(Door::H2o));
 }
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn nginx_with_scgi() {
+    check(&Server::start(Door::NginxScgi));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn apache_with_mod_proxy_scgi() {
+    check(&Server::start(Door::ProxyScgi));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn lighttpd_with_scgi() {
+    check(&Server::start(Door::LighttpdScgi));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn nginx_with_uwsgi() {
+    check(&Server::start(Door::NginxUwsgi));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn apache_with_mod_proxy_uwsgi() {
+    check(&Server::start(Door::ProxyUwsgi));
+}

@@ -23,7 +23,8 @@ fn configuration(site: &Site, port: u16, door: Door, lines: &str) -> String {
         if process::is_root() { format!("server.username = \"{WEB_SERVER_USER}\"\nserver.groupname = \"{WEB_SERVER_USER}\"") } else { String::new() };
     let door = match door {
         Door::LighttpdCgi => cgi(),
-        _ => fastcgi(site),
+        Door::LighttpdScgi => started_by_lighttpd(site, "scgi"),
+        _ => started_by_lighttpd(site, "fastcgi"),
     };
     format!(
         r#"server.bind = "127.0.0.1"
@@ -37,12 +38,12 @@ server.upload-dirs = ("{run}")
     )
 }
 
-fn fastcgi(site: &Site) -> String {
+fn started_by_lighttpd(site: &Site, protocol: &str) -> String {
     let (run, docroot) = (site.run(), site.docroot());
     let (run, docroot) = (run.display(), docroot.display());
     format!(
-        r#"server.modules = ("mod_fastcgi")
-fastcgi.server = ("/" => ((
+        r#"server.modules = ("mod_{protocol}")
+{protocol}.server = ("/" => ((
   "bin-path" => "{docroot}/app.fcgi",
   "socket" => "{run}/app.sock",
   "max-procs" => 1,

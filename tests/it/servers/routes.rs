@@ -57,7 +57,7 @@ pub(crate) const CASES: &[Case] = &[
     ("`/headers`, 200 of 10 bytes", many_headers),
     ("`/cookies`", cookies),
     ("`/redirect`", redirect),
-    ("`/stderr`: in the log of the web server", stderr),
+    ("`/stderr`: one line in a log", stderr),
     ("`/pid`", pid),
     ("`/background`", background),
     ("no route", no_route),
