@@ -23,6 +23,7 @@ const DATA_MAX: usize = 16_384;
 #[derive(Clone)]
 pub(crate) struct Ask {
     method: &'static str,
+    remote: &'static str,
     uri: String,
     headers: Vec<(String, String)>,
     special: Vec<(Vec<u8>, Vec<u8>)>,
@@ -34,7 +35,7 @@ impl Ask {
     pub(crate) fn get(uri: &str) -> Self {
         let headers = [("Host", "example.org"), ("User-Agent", "curl/7.88.1"), ("Accept", "*/*")];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        Self { method: "GET", uri: format!("/app{uri}"), headers, special: Vec::new(), body: Vec::new(), body_len: 0 }
+        Self { method: "GET", remote: "203.0.113.7", uri: format!("/app{uri}"), headers, special: Vec::new(), body: Vec::new(), body_len: 0 }
     }
 
     pub(crate) fn post(uri: &str, body: Vec<u8>) -> Self {
@@ -45,6 +46,11 @@ impl Ask {
     pub(super) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The request came from a front on the same machine, whose `X-Forwarded-*` are believed.
+    pub(super) fn through_a_front(self) -> Self {
+        Self { remote: "127.0.0.1", ..self }
     }
 
     pub(super) fn special(mut self, name: &[u8], value: &[u8]) -> Self {
@@ -61,7 +67,7 @@ impl Ask {
         let (path, query) = self.uri.split_once('?').unwrap_or((&self.uri, ""));
         let env = [
             ("DOCUMENT_ROOT", "/home/user/www"),
-            ("REMOTE_ADDR", "203.0.113.7"),
+            ("REMOTE_ADDR", self.remote),
             ("REMOTE_PORT", "50312"),
             ("SERVER_ADDR", "192.0.2.10"),
             ("SERVER_PORT", "80"),

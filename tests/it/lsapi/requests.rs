@@ -47,6 +47,20 @@ fn an_app_sees_the_headers_as_the_client_wrote_them() {
 }
 
 #[test]
+fn a_client_cannot_smuggle_a_header_in_under_another_name() {
+    let peer = Peer::start();
+    let ask = Ask::get("/env")
+        .through_a_front()
+        .header("X_Forwarded_For", "198.51.100.1")
+        .header("Content_Length", "7")
+        .header("x_forwarded_proto", "https");
+    let env: Value = serde_json::from_str(Conn::open(&peer).ask(&ask).text()).unwrap();
+    assert_eq!((&env["remote"], &env["scheme"]), (&json!("127.0.0.1:50312"), &json!("http")));
+    let names: Vec<_> = env["headers"].as_array().unwrap().iter().map(|pair| pair[0].as_str().unwrap()).collect();
+    assert!(!names.contains(&"x-forwarded-for") && !names.contains(&"content-length") && names.contains(&"x_forwarded_for"), "{names:?}");
+}
+
+#[test]
 fn two_hundred_requests_go_over_one_connection() {
     let peer = Peer::start();
     let mut conn = Conn::open(&peer);
