@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
+use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::extract::{Path, Query, Request};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
@@ -85,6 +86,7 @@ fn router() -> Router {
         .route("/grant", any(grant))
         .route("/filter", any(filter))
         .route("/environ", get(environ))
+        .route("/ws", any(ws))
         .layer(MapRequestLayer::new(|request: Request| {
             BEGUN.fetch_add(1, Relaxed);
             request
@@ -409,6 +411,17 @@ async fn background(Query(knobs): Query<Knobs>) -> Answer {
         }
     });
     Ok(text("ok\n"))
+}
+
+/// `GET /ws`: a WebSocket that sends back every text and every binary message, until the client closes it.
+async fn ws(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(|mut socket| async move {
+        while let Some(Ok(message)) = socket.recv().await {
+            if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).await.is_err() {
+                return;
+            }
+        }
+    })
 }
 
 fn append_line(file: &FilePath, ms: u64) -> io::Result<()> {

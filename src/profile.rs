@@ -246,6 +246,11 @@ pub(crate) static LITESPEED: Profile = Profile::litespeed("litespeed");
 /// OpenLiteSpeed, on which the rules for both were measured.
 pub(crate) static OPENLITESPEED: Profile = Profile::litespeed("openlitespeed");
 
+/// Whoever speaks HTTP to us, which does not say who it is: most often nginx, which stops an upload over HTTP as it does over FastCGI once it has passed
+/// the head of a response on.
+#[cfg(feature = "http")]
+pub(crate) static HTTP: Profile = Profile { head_ends_upload: true, ..Profile::new("unknown") };
+
 /// Phusion Passenger, which stands behind Apache or nginx and speaks HTTP to us.
 pub(crate) static PASSENGER: Profile = Profile { invents_script_name: false, ..Profile::apache("passenger") };
 

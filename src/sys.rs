@@ -243,6 +243,14 @@ pub(crate) fn peek(fd: impl AsFd, buf: &mut [u8]) -> io::Result<Peeked> {
     Ok(Peeked { len, ended })
 }
 
+/// Takes what is there on a socket, without waiting.
+#[cfg(feature = "http")]
+pub(crate) fn take(fd: impl AsFd, buf: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the buffer is live and as long as it is told to be.
+    let len = unsafe { libc::recv(fd.as_fd().as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), libc::MSG_DONTWAIT) };
+    usize::try_from(len).map_err(|_| io::Error::last_os_error())
+}
+
 /// Asks a process to leave.
 #[cfg(feature = "cli")]
 pub(crate) fn terminate(pid: u32) -> io::Result<()> {

@@ -32,7 +32,7 @@ impl Message {
 
 const EXAMPLES: &str = "Examples:
   PROG request GET /                   see the first page
-  PROG request POST /form -d a=1 -v    send a form and watch the records
+  PROG request POST /form -d a=1 -v    send a form and watch what goes over the wire
   PROG serve --socket run/app.sock     let a web server on this machine connect";
 
 /// A web application for shared hosting. Behind a web server it needs no arguments.
@@ -52,7 +52,7 @@ enum Verb {
     /// Run one request through the whole program and print the response
     ///
     /// The program starts itself as a web server would start it. The body goes to stdout, status, headers and log to stderr. The exit code is
-    /// 1 when the status is 500 or above or the response breaks off.
+    /// 1 when the status is 500 or above or the response breaks off; over LSAPI that is only seen where the response has a Content-Length.
     Request(RequestArgs),
     /// Write the files by which the web server finds this program
     ///
@@ -115,7 +115,7 @@ pub(super) struct RequestArgs {
     /// The body, sent as a form unless -H says something else
     #[arg(short, long, value_name = "BODY")]
     pub(super) data: Option<String>,
-    /// Print the records and when they came
+    /// Print what went over the wire, and when
     #[arg(short, long)]
     pub(super) verbose: bool,
 }

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body::Frame;
 use std::{
     future::Future,
@@ -108,20 +108,23 @@ impl Future for Answer {
                 let step = ready!(work.poll(cx));
                 let work = in_work.take();
                 let (Step::Head { head, start }, Some(work)) = (step, work) else { return Poll::Ready(Err(Broken)) };
-                Poll::Ready(Ok(response(*head, start, Some(*work))))
+                let close = work.place.common.lock().upload.as_ref().is_some_and(Upload::is_unasked);
+                Poll::Ready(Ok(response(*head, start, Some(*work), close)))
             }
         }
     }
 }
 
 /// The page in the place of a response.
-pub(super) fn refusal(failure: Failure, head_request: bool) -> Response<Stream> {
+pub(super) fn refusal(failure: Failure, head_request: bool, close: bool) -> Response<Stream> {
     tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence);
     let (head, page) = Head::of_error(failure.status, failure.code.as_str(), head_request);
-    response(head, page, None)
+    response(head, page, None, close)
 }
 
-fn response(head: Head, start: Bytes, work: Option<InWork>) -> Response<Stream> {
+/// `close`: the body that was announced with `Expect` was not asked for, so that the connection cannot go on. hyper closes it then, but Apache has to be told:
+/// otherwise it goes on with the body and makes a 500 of any answer.
+fn response(head: Head, start: Bytes, work: Option<InWork>, close: bool) -> Response<Stream> {
     let length = head.length();
     let mut rest = work.map(|work| (work.exchange, work.place));
     if !head.body_allowed
@@ -133,6 +136,9 @@ fn response(head: Head, start: Bytes, work: Option<InWork>) -> Response<Stream> 
     let mut response = Response::new(Stream { start, rest });
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
+    if close {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(length) = length {
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     }

@@ -1,9 +1,6 @@
 //! The socket as hyper sees it, with what HTTP alone does not give: a half-close that is no departure, a broken response that shows.
 
-use super::{
-    common::{Common, Handle},
-    upload::Upload,
-};
+use super::{common::Handle, upload::Upload};
 use crate::transport::socket::Link as _;
 use std::{
     io::{self, IoSlice},
@@ -65,14 +62,14 @@ impl Link {
         }
         let take = if self.ending == Ending::Framed { looked } else { looked - 1 };
         self.byte_left = take < looked;
-        take_bytes(&mut common, take, cx);
+        common.socket.discard(take);
         Poll::Ready(Ok(()))
     }
 
     /// A response has gone out whole: closing is no reset.
-    fn take_byte_left(&mut self, cx: &mut Context<'_>) {
+    fn take_byte_left(&mut self) {
         if std::mem::take(&mut self.byte_left) {
-            take_bytes(&mut self.common.lock(), 1, cx);
+            self.common.lock().socket.discard(1);
         }
     }
 
@@ -91,19 +88,6 @@ impl Link {
             }
         }
         written
-    }
-}
-
-/// Takes bytes out of the socket that were looked at before: they are there, so this does not have to wait.
-fn take_bytes(common: &mut Common, mut count: usize, cx: &mut Context<'_>) {
-    let mut scratch = [0; LOOK];
-    while count > 0 {
-        let mut taken = ReadBuf::new(scratch.get_mut(..count.min(LOOK)).unwrap_or_default());
-        match Pin::new(&mut common.socket).poll_read(cx, &mut taken) {
-            Poll::Ready(Ok(())) if !taken.filled().is_empty() => count -= taken.filled().len(),
-            // What it may find out beside them, the next read does too.
-            _ => return,
-        }
     }
 }
 
@@ -158,7 +142,7 @@ impl AsyncWrite for Link {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.take_byte_left(cx);
+        self.take_byte_left();
         Pin::new(&mut self.common.lock().socket).poll_shutdown(cx)
     }
 }

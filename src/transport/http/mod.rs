@@ -118,9 +118,9 @@ where
     fn poll_upload(&self, cx: &mut Context<'_>) -> Poll<Option<Pulled>> {
         let mut common = self.common.lock();
         // While our own write is blocked the peer may be waiting for us to read: Apache sends the whole body before it takes any of the response.
-        let urgent = common.write_blocked.is_some() || common.upload_first;
+        let (urgent, needed) = (common.write_blocked.is_some(), common.upload_first);
         match &mut common.upload {
-            Some(upload) => upload.poll(urgent, cx).map(Some),
+            Some(upload) => upload.poll(urgent, needed, cx).map(Some),
             None => Poll::Ready(None),
         }
     }

@@ -48,8 +48,8 @@ impl Entrance {
         let (trust, profile) = match shared.http.peer {
             HttpPeer::Passenger => (Trust::Passenger, &profile::PASSENGER),
             HttpPeer::Lsnode => (Trust::Forwarded, &profile::LITESPEED),
-            HttpPeer::Any if is_local => (Trust::Forwarded, &profile::UNKNOWN),
-            HttpPeer::Any => (Trust::Nobody, &profile::UNKNOWN),
+            HttpPeer::Any if is_local => (Trust::Forwarded, &profile::HTTP),
+            HttpPeer::Any => (Trust::Nobody, &profile::HTTP),
         };
         Self { common, app, shared, peer, trust, profile }
     }
@@ -63,9 +63,9 @@ impl Entrance {
         let (parts, incoming) = request.into_parts();
         let head_request = parts.method == Method::HEAD;
         let on_demand = parts.headers.get(header::EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        match self.request(parts, &incoming) {
+        let has_body = !incoming.is_end_stream();
+        match self.request(parts, has_body) {
             Ok((request, inbox, permit)) => {
-                let has_body = !incoming.is_end_stream();
                 let upgrade = request.extensions().get::<OnUpgrade>().is_some();
                 let timeout = self.shared.limits.request_timeout.min(self.profile.request_timeout_max.unwrap_or(Duration::MAX));
                 self.common.lock().begin(has_body.then(|| Upload::new(incoming, inbox, on_demand)));
@@ -78,7 +78,7 @@ impl Entrance {
                     Err(_) => {
                         let sentence = "the app panicked when it was cloned";
                         let failure = Failure { status: StatusCode::INTERNAL_SERVER_ERROR, code: code::APP_PANICKED, sentence };
-                        Answer::Refused(Some(refusal(failure, head_request)))
+                        Answer::Refused(Some(refusal(failure, head_request, on_demand && has_body)))
                     }
                 }
             }
@@ -86,7 +86,7 @@ impl Entrance {
                 let (inbox, _) = inbox::channel(0, Expected::default());
                 self.common.lock().begin(Some(Upload::new(incoming, inbox, on_demand)));
                 drop(self.place(None));
-                Answer::Refused(Some(refusal(failure, head_request)))
+                Answer::Refused(Some(refusal(failure, head_request, on_demand && has_body)))
             }
         }
     }
@@ -96,20 +96,13 @@ impl Entrance {
     }
 
     /// The request for the app, with the end of its body that the connection holds.
-    fn request(&self, mut parts: Parts, incoming: &Incoming) -> Result<(Request<Body>, inbox::Inbox, Permit), Failure> {
+    fn request(&self, mut parts: Parts, has_body: bool) -> Result<(Request<Body>, inbox::Inbox, Permit), Failure> {
         if self.shared.http.peer == HttpPeer::Passenger && parts.extensions.remove::<OnUpgrade>().is_some() && asks_for_websocket(&parts) {
             let sentence = "the request asks for a WebSocket, which Apache with Passenger does not pass on";
             return Err(Failure { status: StatusCode::BAD_REQUEST, code: code::NO_UPGRADE, sentence });
         }
         let upgrade = parts.extensions.get::<OnUpgrade>().is_some();
-        let arrival = Arrival {
-            peer: self.peer,
-            trust: self.trust,
-            mount: &self.shared.http.mount,
-            profile: self.profile,
-            has_body: !incoming.is_end_stream(),
-            upgrade,
-        };
+        let arrival = Arrival { peer: self.peer, trust: self.trust, mount: &self.shared.http.mount, profile: self.profile, has_body, upgrade };
         let (parts, meta) = parts_from_head(parts, &arrival).map_err(|error| not_a_request(&error))?;
         let limits = &self.shared.limits;
         if limits.body_bytes.zip(meta.content_length).is_some_and(|(limit, length)| length > limit) {

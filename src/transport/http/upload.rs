@@ -42,6 +42,11 @@ impl Upload {
         self.over
     }
 
+    /// Whether the client waits to be told that it may send.
+    pub(super) fn is_unasked(&self) -> bool {
+        self.on_demand && !self.over
+    }
+
     pub(super) fn discard_until(&self) -> Option<Instant> {
         self.discard_until.filter(|_| !self.over)
     }
@@ -57,9 +62,11 @@ impl Upload {
     }
 
     /// Takes the next piece, if it may be taken: a full window stops reading, and so holds the peer back, except while that could block somebody (`urgent`).
-    pub(super) fn poll(&mut self, urgent: bool, cx: &mut Context<'_>) -> Poll<Pulled> {
+    /// A client that asked whether it may send is told so when somebody waits for the body, be it only the response (`needed`).
+    pub(super) fn poll(&mut self, urgent: bool, needed: bool, cx: &mut Context<'_>) -> Poll<Pulled> {
         let discarding = self.discard_until.is_some();
-        if self.over || self.on_demand && !self.inbox.is_awaited(cx.waker()) || !discarding && !urgent && self.inbox.is_full(cx.waker()) {
+        let asked_for = !self.on_demand || needed || self.inbox.is_awaited(cx.waker());
+        if self.over || !asked_for || !discarding && !urgent && !needed && self.inbox.is_full(cx.waker()) {
             return Poll::Pending;
         }
         self.on_demand = false;
