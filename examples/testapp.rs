@@ -17,10 +17,10 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use futures_util::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 use http_body_util::LengthLimitError;
-use lodger::RequestExt as _;
+use lodger::{FilterData, RequestExt as _, Variables};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -75,6 +75,8 @@ fn router() -> Router {
         .route("/pid", get(pid))
         .route("/background", get(background))
         .route("/environ", get(environ))
+        .route("/grant", any(grant))
+        .route("/filter", any(filter))
         .layer(MapRequestLayer::new(|request: Request| {
             BEGUN.fetch_add(1, Relaxed);
             request
@@ -201,6 +203,7 @@ async fn env(request: Request) -> Response {
         "host": request.host(),
         "mount": request.mount(),
         "remote": request.remote_addr().map(|address| address.to_string()),
+        "role": format!("{:?}", request.role()),
         "gateway": request.gateway().map(|gateway| gateway.to_string()),
         "profile": request.profile().name(),
         "listener": request.listener(),
@@ -222,14 +225,34 @@ async fn echo(request: Request) -> Response {
 }
 
 async fn count(request: Request) -> Answer {
-    let mut body = request.into_body().into_data_stream();
+    Ok(text(counted(request.into_body()).await? + "\n"))
+}
+
+async fn counted(body: Body) -> Result<String, Refused> {
+    let mut body = body.into_data_stream();
     let (mut bytes, mut hash) = (0, Sha256::new());
     while let Some(chunk) = body.next().await {
         let chunk = chunk?;
         bytes += chunk.len();
         hash.update(&chunk);
     }
-    Ok(text(format!("{bytes} {:x}\n", hash.finalize())))
+    Ok(format!("{bytes} {:x}", hash.finalize()))
+}
+
+/// What an Authorizer says to let a request pass, with more than may go out.
+async fn grant(request: Request) -> Answer {
+    let target = request.uri().to_string();
+    let body = counted(request.into_body()).await?;
+    let variables = Variables::new().with("Seen_Target", target).and_then(|variables| variables.with("SEEN_BODY", body));
+    let variables = variables.map_err(|error| Refused::bad_request(&error.to_string()))?;
+    Ok((Extension(variables), [("variable-user_id", "7"), ("set-cookie", "seen=1")], text("nobody reads this\n")).into_response())
+}
+
+/// Counts the request body and the file of a Filter, that with `text=data` first.
+async fn filter(Query(knobs): Query<Knobs>, request: Request) -> Answer {
+    let data = request.extensions().get::<FilterData>().and_then(FilterData::take).map_or_else(Body::empty, Body::new);
+    let (first, second) = if knobs.text == "data" { (data, request.into_body()) } else { (request.into_body(), data) };
+    Ok(text(format!("{}\n{}\n", counted(first).await?, counted(second).await?)))
 }
 
 async fn big(Query(knobs): Query<Knobs>) -> Response {

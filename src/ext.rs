@@ -4,6 +4,7 @@ use crate::{
     cgi::{CgiVars, request::Meta},
     gateway::Gateway,
     profile::{self, Profile},
+    proto::Role,
 };
 use http::{Extensions, Uri};
 use std::{
@@ -23,16 +24,26 @@ struct Inner {
     gateway: Option<Gateway>,
     profile: &'static Profile,
     meta: Meta,
+    role: Role,
     listener: Option<Arc<str>>,
 }
 
 static NONE: LazyLock<Exchange> = LazyLock::new(|| {
-    Exchange(Arc::new(Inner { vars: CgiVars::new(), gateway: None, profile: &profile::UNKNOWN, meta: Meta::default(), listener: None }))
+    let (vars, meta) = (CgiVars::new(), Meta::default());
+    Exchange(Arc::new(Inner { vars, gateway: None, profile: &profile::UNKNOWN, meta, role: Role::Responder, listener: None }))
 });
 
 impl Exchange {
     pub(crate) fn new(vars: CgiVars, gateway: Gateway, profile: &'static Profile, meta: Meta, listener: Option<Arc<str>>) -> Self {
-        Self(Arc::new(Inner { vars, gateway: Some(gateway), profile, meta, listener }))
+        Self(Arc::new(Inner { vars, gateway: Some(gateway), profile, meta, role: Role::Responder, listener }))
+    }
+
+    /// The same in another role, for an exchange that nobody else has seen.
+    pub(crate) fn in_role(mut self, role: Role) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.role = role;
+        }
+        self
     }
 
     /// All variables that the web server sent.
@@ -92,6 +103,12 @@ impl Exchange {
     #[must_use]
     pub fn listener(&self) -> Option<&str> {
         self.0.listener.as_deref()
+    }
+
+    /// What the web server asks of the app: to answer, nearly always.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.0.role
     }
 
     /// The name of the site that the request was given to, where several are served. None for a program that is one site.
@@ -160,6 +177,11 @@ pub trait RequestExt: sealed::Sealed {
     /// See [`Exchange::listener`].
     fn listener(&self) -> Option<&str> {
         self.exchange().listener()
+    }
+
+    /// See [`Exchange::role`].
+    fn role(&self) -> Role {
+        self.exchange().role()
     }
 
     /// See [`Exchange::site`].

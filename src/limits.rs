@@ -22,6 +22,9 @@ pub struct Limits {
     pub params_bytes: usize,
     /// The variables of one request, in pairs. 1024: a browser request has about 40. Answer: 431.
     pub params_pairs: usize,
+    /// One LSAPI request without its body, in bytes: there the variables and the headers as the client wrote them come in one packet. 256 KiB:
+    /// OpenLiteSpeed takes 64 KiB of headers by default, which stand there beside the variables. Answer: 431.
+    pub lsapi_packet_bytes: usize,
     /// Variables of requests that are not complete yet, in bytes for one connection. 1 MiB: without it, many requests begun
     /// and never finished on one connection would use up the memory. Answer: 503.
     pub connection_params_bytes: usize,
@@ -59,6 +62,7 @@ impl Default for Limits {
         Self {
             params_bytes: 128 * 1024,
             params_pairs: 1024,
+            lsapi_packet_bytes: 256 * 1024,
             connection_params_bytes: 1024 * 1024,
             requests: 512,
             connection_requests: 256,
@@ -89,6 +93,7 @@ impl Limits {
     with! {
         with_params_bytes => params_bytes: usize, "Sets [`params_bytes`](Self::params_bytes).";
         with_params_pairs => params_pairs: usize, "Sets [`params_pairs`](Self::params_pairs).";
+        with_lsapi_packet_bytes => lsapi_packet_bytes: usize, "Sets [`lsapi_packet_bytes`](Self::lsapi_packet_bytes).";
         with_connection_params_bytes => connection_params_bytes: usize, "Sets [`connection_params_bytes`](Self::connection_params_bytes).";
         with_requests => requests: usize, "Sets [`requests`](Self::requests).";
         with_connection_requests => connection_requests: usize, "Sets [`connection_requests`](Self::connection_requests).";

@@ -160,6 +160,8 @@ impl Profile {
             // A close before the end makes it send the request again, POST too.
             abort_declared: Abort::End,
             abort_undeclared: Abort::End,
+            // One packet of LSAPI takes 65,535 bytes of them, with five more for each.
+            header_block: 60_000,
             header_line: 16_000,
             header_count: 1000,
             // 444 is known to it as the order to drop the client, and so not known to us.
@@ -185,6 +187,7 @@ static ALL: &[&Profile] = &[
     &OPENLITESPEED,
     &HAPROXY,
     &H2O,
+    &PASSENGER,
     &UNKNOWN,
 ];
 
@@ -234,6 +237,9 @@ pub(crate) static LITESPEED: Profile = Profile::litespeed("litespeed");
 
 /// OpenLiteSpeed, on which the rules for both were measured.
 pub(crate) static OPENLITESPEED: Profile = Profile::litespeed("openlitespeed");
+
+/// Phusion Passenger, which stands behind Apache or nginx and speaks HTTP to us.
+pub(crate) static PASSENGER: Profile = Profile { invents_script_name: false, ..Profile::apache("passenger") };
 
 /// HAProxy: notices a close, takes 101 headers and no block over 16 KiB.
 pub(crate) static HAPROXY: Profile = Profile { header_block: 15_000, ..Profile::new("haproxy") };

@@ -6,7 +6,7 @@ use crate::{
     cgi::response,
     diagnostic::codes as code,
     error::{BoxError, Error},
-    gateway::{Decision, Handed, Ownership, Terms, decide, fd0},
+    gateway::{Decision, Handed, Ownership, Terms, decide, fd0, http::is_lsnode},
     limits::Limits,
     process::{Start, serve_cgi, serve_sockets},
     serve::{arguments, passenger_not_served, runtime_error, socket_error, started_by_nobody},
@@ -207,8 +207,8 @@ fn runtime(worker_threads: usize) -> io::Result<Runtime> {
 fn note_arguments(args: &[OsString]) {
     let understood = match args {
         [] => true,
-        [verb] => verb == "serve",
-        _ => false,
+        [verb] if verb == "serve" => true,
+        _ => is_lsnode(),
     };
     if !understood {
         tracing::warn!(target: "lodger", "{}: the program serves the socket that it was given and takes no notice of its arguments", code::ARGUMENTS_IGNORED);

@@ -1,6 +1,8 @@
 //! What variables mean (RFC 3875): [`CgiVars`] to `http::request::Parts`, and a response to a header block. No IO, no records.
 
 mod cookie;
+#[cfg(feature = "http")]
+pub(crate) mod http;
 mod mount;
 pub(crate) mod outgoing;
 pub(crate) mod request;
@@ -91,7 +93,12 @@ impl CgiVars {
 
     /// The pairs with a shared slice for each value, so that a header value needs no copy.
     pub(crate) fn shared(&self) -> impl Iterator<Item = (&[u8], Bytes)> {
-        self.pairs.iter().map(|(name, value)| (self.cut(name), self.bytes.slice_ref(self.cut(value))))
+        self.shared_of(&self.pairs)
+    }
+
+    /// The pairs at other ranges of the same bytes.
+    pub(crate) fn shared_of(&self, pairs: &[PairSpan]) -> impl Iterator<Item = (&[u8], Bytes)> {
+        pairs.iter().map(|(name, value)| (self.cut(name), self.bytes.slice_ref(self.cut(value))))
     }
 
     fn cut(&self, range: &Range<u32>) -> &[u8] {

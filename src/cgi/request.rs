@@ -1,7 +1,7 @@
 //! Variables to `http::request::Parts`, in one total function. What http cannot say is kept beside it.
 
 use super::{
-    CgiVars, cookie,
+    CgiVars, PairSpan, cookie,
     mount::{self, MountFacts},
     uri,
 };
@@ -49,6 +49,9 @@ pub(crate) struct Context<'a> {
     pub(crate) program: Option<&'a Path>,
     /// What is particular about the web server.
     pub(crate) profile: &'a Profile,
+    /// The headers as the client wrote them, as ranges of the bytes of the variables, where the protocol carries them. They are taken instead of the `HTTP_*` variables, in which
+    /// `X_Y` and `X-Y` are one.
+    pub(crate) headers: Option<&'a [PairSpan]>,
 }
 
 /// The variables that mean something here, found in one walk. Of a repeated one the last counts: nginx sends a variable that was set twice in its
@@ -83,8 +86,10 @@ struct Known<'a> {
 /// Host is no error.
 pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(Parts, Meta), VarError> {
     let mut headers = HeaderMap::with_capacity(vars.len().min(USUAL_HEADERS));
-    let known = read_vars(vars, &mut headers);
-    if context.profile.joins_repeated_headers {
+    let known = read_vars(vars, context.headers.is_none(), &mut headers);
+    if let Some(written) = context.headers {
+        take_written(vars, written, &mut headers);
+    } else if context.profile.joins_repeated_headers {
         drop_collisions(&mut headers);
     }
     let method = known.method.and_then(|method| Method::from_bytes(method).ok()).ok_or(VarError::Method)?;
@@ -139,8 +144,18 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
     Ok((parts, meta))
 }
 
-/// Sorts the variables: headers into `headers`, the ones with a meaning of their own into the result.
-fn read_vars<'a>(vars: &'a CgiVars, headers: &mut HeaderMap) -> Known<'a> {
+/// Takes the headers that a client wrote, by the names it wrote. Those with a meaning of their own were found among the variables.
+fn take_written(vars: &CgiVars, written: &[PairSpan], headers: &mut HeaderMap) {
+    for (name, value) in vars.shared_of(written) {
+        let Ok(name) = HeaderName::from_bytes(name) else { continue };
+        if !matches!(name, header::HOST | header::COOKIE | header::AUTHORIZATION) && is_passed_on(name.as_str().as_bytes()) {
+            append(headers, name, value);
+        }
+    }
+}
+
+/// Sorts the variables: the ones with a meaning of their own into the result, and those that are headers into `headers`, if they are the source of `all_headers`.
+fn read_vars<'a>(vars: &'a CgiVars, all_headers: bool, headers: &mut HeaderMap) -> Known<'a> {
     let mut known = Known::default();
     for ((name, value), (_, shared)) in vars.iter().zip(vars.shared()) {
         match name {
@@ -174,7 +189,7 @@ fn read_vars<'a>(vars: &'a CgiVars, headers: &mut HeaderMap) -> Known<'a> {
                     if !value.is_empty() && (known.authorization.is_none() || !redirected) {
                         known.authorization = Some(shared);
                     }
-                } else if let Some(name) = name.strip_prefix(b"HTTP_").and_then(header_name) {
+                } else if all_headers && let Some(name) = name.strip_prefix(b"HTTP_").and_then(header_name) {
                     append(headers, name, shared);
                 }
             }
@@ -206,33 +221,34 @@ fn without_redirects(mut name: &[u8]) -> (&[u8], bool) {
 }
 
 /// `USER_AGENT` as `user-agent`, or `None` for what must not reach an app as a header.
-///
-/// `Proxy` would become the proxy of HTTP clients in the environment (CVE-2016-5385, "httpoxy"). The hop-by-hop headers of RFC 9110, 7.6.1 speak of
-/// the connection between client and web server. `CONTENT_*` have variables of their own, which the server made and checked.
 fn header_name(name: &[u8]) -> Option<HeaderName> {
     const LONGEST: usize = 256;
-    if matches!(
-        name,
-        b"PROXY"
-            | b"CONNECTION"
-            | b"KEEP_ALIVE"
-            | b"PROXY_CONNECTION"
-            | b"TRANSFER_ENCODING"
-            | b"TE"
-            | b"TRAILER"
-            | b"UPGRADE"
-            | b"CONTENT_LENGTH"
-            | b"CONTENT_TYPE"
-    ) || name.len() > LONGEST
-    {
-        return None;
-    }
     let mut lower = [0; LONGEST];
     let lower = lower.get_mut(..name.len())?;
     for (to, from) in lower.iter_mut().zip(name) {
         *to = if *from == b'_' { b'-' } else { from.to_ascii_lowercase() };
     }
-    HeaderName::from_bytes(lower).ok()
+    if is_passed_on(lower) { HeaderName::from_bytes(lower).ok() } else { None }
+}
+
+/// Whether a header, its name in small letters, reaches an app.
+///
+/// `Proxy` would become the proxy of HTTP clients in the environment (CVE-2016-5385, "httpoxy"). The hop-by-hop headers of RFC 9110, 7.6.1 speak of
+/// the connection between client and web server. `Content-Length` and `Content-Type` have variables of their own, which the server made and checked.
+fn is_passed_on(name: &[u8]) -> bool {
+    !matches!(
+        name,
+        b"proxy"
+            | b"connection"
+            | b"keep-alive"
+            | b"proxy-connection"
+            | b"transfer-encoding"
+            | b"te"
+            | b"trailer"
+            | b"upgrade"
+            | b"content-length"
+            | b"content-type"
+    )
 }
 
 /// A value that cannot be a header value stays reachable among the variables, and so does one for which the map has no room.
@@ -269,7 +285,7 @@ fn version(protocol: &[u8]) -> Version {
     }
 }
 
-fn strip(original: &http::uri::PathAndQuery, mount: &str) -> Result<Uri, VarError> {
+pub(super) fn strip(original: &http::uri::PathAndQuery, mount: &str) -> Result<Uri, VarError> {
     if mount.is_empty() {
         return Ok(Uri::from(original.clone()));
     }
@@ -318,7 +334,7 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
     Ok(Origin { remote_addr, https, host })
 }
 
-fn host(value: &[u8]) -> Result<String, VarError> {
+pub(super) fn host(value: &[u8]) -> Result<String, VarError> {
     let authority = Authority::try_from(value).map_err(|_| VarError::Host)?;
     // What stands behind the host is nothing, a bare colon or a port.
     let port = authority.as_str().strip_prefix(authority.host()).unwrap_or("@");
@@ -330,7 +346,7 @@ fn host(value: &[u8]) -> Result<String, VarError> {
 }
 
 /// An address, or `None` for what nginx says of a Unix client (`unix:`).
-fn ip_addr(text: &[u8]) -> Option<IpAddr> {
+pub(super) fn ip_addr(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
     let bare = text.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(text, |(inside, _)| inside);
     bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|addr| addr.ip()))

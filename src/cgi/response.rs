@@ -4,6 +4,9 @@ use crate::profile::Profile;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
 
+/// FastCGI specification 6.3: "headers whose names are prefixed with `Variable-`".
+const VARIABLE: &str = "Variable-";
+
 /// Why a response of an app cannot be sent.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum ResponseError {
@@ -26,6 +29,8 @@ pub(crate) struct Head {
     /// RFC 9110, 6.4.1: whether a body may follow at all.
     pub(crate) body_allowed: bool,
     length_allowed: bool,
+    /// What an Authorizer has the web server make variables of, by their names without `Variable-`.
+    variables: Vec<(String, Bytes)>,
 }
 
 /// What the way back allows.
@@ -57,7 +62,12 @@ impl Head {
         if let Some((name, _)) = splitting {
             return Err(ResponseError::Splitting(name.clone()));
         }
-        Ok(Self { status, headers, declared, body_allowed: !no_content && !allowed.head_request, length_allowed: !no_content })
+        Ok(Self { status, headers, declared, body_allowed: !no_content && !allowed.head_request, length_allowed: !no_content, variables: Vec::new() })
+    }
+
+    /// The answer of an Authorizer that lets a request pass. Variables are all that counts of it (FastCGI specification 6.3); names and values were checked.
+    pub(crate) fn of_grant(variables: Vec<(String, Bytes)>) -> Self {
+        Self { status: StatusCode::OK, headers: HeaderMap::new(), declared: None, body_allowed: false, length_allowed: false, variables }
     }
 
     /// A page for a request that lodger answers itself, and its head.
@@ -69,7 +79,8 @@ impl Head {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
-        let head = Self { status, headers, declared: Some(page.len() as u64), body_allowed: !head_request, length_allowed: true };
+        let head =
+            Self { status, headers, declared: Some(page.len() as u64), body_allowed: !head_request, length_allowed: true, variables: Vec::new() };
         (head, if head_request { Bytes::new() } else { page.into() })
     }
 
@@ -80,9 +91,13 @@ impl Head {
 
     /// Whether this web server would refuse the head; then, what to tell the developer.
     pub(crate) fn over_budget(&self, profile: &Profile) -> Option<String> {
-        let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
-        let (name, fattest) = self.headers.iter().map(|header| (header.0, size(header))).max_by_key(|(_, size)| *size)?;
-        let (block, count) = (self.headers.iter().map(size).sum::<usize>(), self.headers.len());
+        let lines = || {
+            let headers = self.headers.iter().map(|(name, value)| ("", name.as_str(), value.len()));
+            let variables = self.variables.iter().map(|(name, value)| (VARIABLE, name.as_str(), value.len()));
+            headers.chain(variables).map(|(prefix, name, value)| (prefix, name, prefix.len() + name.len() + value + 4))
+        };
+        let (prefix, name, fattest) = lines().max_by_key(|(.., size)| *size)?;
+        let (block, count) = lines().fold((0, 0), |(block, count), (.., size)| (block + size, count + 1));
         let what = if block > profile.header_block {
             format!("its headers take {block} bytes, more than the {} it takes in all", profile.header_block)
         } else if fattest > profile.header_line {
@@ -92,7 +107,7 @@ impl Head {
         } else {
             return None;
         };
-        Some(format!("{} may refuse this response: {what}; the largest header is `{name}` with {fattest} bytes", profile.name()))
+        Some(format!("{} may refuse this response: {what}; the largest header is `{prefix}{name}` with {fattest} bytes", profile.name()))
     }
 
     /// The header block in one piece with the first bytes of the body behind it, and where those begin. `Status:` comes first, and always: a `Location` without it is an
@@ -104,6 +119,9 @@ impl Head {
         put(&[b"Status: ", self.status.as_str().as_bytes(), b" ", self.status.canonical_reason().unwrap_or("").as_bytes(), b"\r\n"]);
         for (name, value) in &self.headers {
             put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        }
+        for (name, value) in &self.variables {
+            put(&[VARIABLE.as_bytes(), name.as_bytes(), b": ", value, b"\r\n"]);
         }
         if let Some(length) = self.length() {
             put(&[b"content-length: ", digits.format(length).as_bytes(), b"\r\n"]);

@@ -25,8 +25,8 @@ impl std::fmt::Debug for Code {
 }
 
 macro_rules! codes {
-    ($($name:ident = $code:literal;)*) => {
-        $(pub(crate) const $name: Code = Code($code);)*
+    ($($(#[$attr:meta])* $name:ident = $code:literal;)*) => {
+        $($(#[$attr])* pub(crate) const $name: Code = Code($code);)*
 
         /// All of them, for the test that compares them with their pages.
         #[cfg(test)]
@@ -56,6 +56,10 @@ codes! {
     PARAMS_TIMEOUT = "LG0307";
     NO_LENGTH = "LG0308";
     UNKNOWN_PROTOCOL = "LG0309";
+    ANOTHER_USER = "LG0311";
+    LSAPI_AS_ROOT = "LG0312";
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "its page stays where HTTP is not spoken"))]
+    NO_UPGRADE = "LG0315";
     // Limits
     TOO_MANY_REQUESTS = "LG0501";
     REQUEST_TIMEOUT = "LG0502";

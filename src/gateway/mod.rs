@@ -2,6 +2,7 @@
 
 mod facts;
 pub(crate) mod fd0;
+pub(crate) mod http;
 pub(crate) mod sniff;
 pub(crate) mod systemd;
 mod terms;
@@ -152,7 +153,10 @@ pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiV
         Gateway::FastCgi if is("apache") => &profile::MOD_PROXY_FCGI,
         Gateway::FastCgi if is("nginx") && keep_conn => &profile::NGINX_KEEP_CONN,
         Gateway::FastCgi if is("nginx") => &profile::NGINX,
-        Gateway::FastCgi if is("litespeed") || is("openlitespeed") => &profile::LITESPEED,
+        // "LiteSpeed/1.9.1 Open" and LSWS_EDITION "Openlitespeed 1.9.1". Nobody else speaks LSAPI.
+        Gateway::FastCgi | Gateway::Lsapi | Gateway::Scgi if is_open_litespeed(&software, vars) => &profile::OPENLITESPEED,
+        Gateway::FastCgi | Gateway::Scgi if is("litespeed") => &profile::LITESPEED,
+        Gateway::Lsapi => &profile::LITESPEED,
         Gateway::FastCgi | Gateway::Cgi if is("lighttpd") => &profile::LIGHTTPD,
         Gateway::FastCgi if is("caddy") => &profile::CADDY,
         Gateway::FastCgi if is("haproxy") => &profile::HAPROXY,
@@ -163,6 +167,11 @@ pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiV
         Gateway::Scgi if is("lighttpd") => &profile::LIGHTTPD,
         _ => &profile::UNKNOWN,
     }
+}
+
+fn is_open_litespeed(software: &[u8], vars: &CgiVars) -> bool {
+    let edition = || vars.get("LSWS_EDITION").unwrap_or_default().to_ascii_lowercase().starts_with(b"openlitespeed");
+    software.starts_with(b"openlitespeed") || software.starts_with(b"litespeed") && (software.ends_with(b" open") || edition())
 }
 
 #[cfg(test)]

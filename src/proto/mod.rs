@@ -5,6 +5,7 @@
 
 pub(crate) mod announced;
 pub(crate) mod fastcgi;
+pub(crate) mod lsapi;
 mod outbox;
 pub(crate) mod plain;
 pub(crate) mod scgi;
@@ -31,11 +32,27 @@ pub(crate) struct Params {
     pub(crate) headers: Option<Vec<PairSpan>>,
 }
 
-/// What the web server asks of the app (FastCGI specification 6). Every other protocol knows the first only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Role {
+/// What the web server asks of the app (FastCGI specification, section 6). Every protocol but FastCGI knows the first only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Role {
+    /// Answer the request. The usual case.
     #[default]
     Responder,
+    /// Say whether the web server may go on with a request that something else answers.
+    ///
+    /// The app gets an ordinary `http::Request` without a body; its target is always the whole one that the client asked for, with no mount stripped, and the variable
+    /// `SCRIPT_FILENAME` names the file, where there is one. A response with **status 200** grants: of it only variables count, those in [`Variables`](crate::Variables)
+    /// and headers whose names begin with `variable-`, which are sent upper-cased. Its other headers and its body are dropped, as specification 6.3 has it. **Any other status
+    /// denies**, 204 too, and so does a panic or a time-out, which is a 500. What the visitor sees of such a response is up to the web server: Apache's
+    /// mod_fcgid keeps nothing of it, docs/web-servers.md tells more.
+    ///
+    /// Apache asks in up to three phases of a request and names them in the variable `FCGI_APACHE_ROLE`: `ACCESS_CHECKER` (may this client come at all?), `AUTHENTICATOR` (are user
+    /// and password right? they are in `REMOTE_USER` and `REMOTE_PASSWD`) and `AUTHORIZER` (may this `REMOTE_USER` see that?).
+    Authorizer,
+    /// Answer the request by changing a file that the web server sends along: [`FilterData`](crate::FilterData), with its length and age in the variables
+    /// `FCGI_DATA_LENGTH` and `FCGI_DATA_LAST_MOD`. The request body is there too.
+    Filter,
 }
 
 /// What a peer did, told to the driver.
@@ -51,6 +68,12 @@ pub(crate) enum Event {
     BodyEnd { id: RequestId },
     /// The input ended although the body had not.
     BodyCut { id: RequestId },
+    /// A piece of the file that a Filter is to change.
+    Data { id: RequestId, chunk: Bytes },
+    /// The peer ended that file properly.
+    DataEnd { id: RequestId },
+    /// The input ended although that file had not.
+    DataCut { id: RequestId },
     /// The peer does not want the response any more. The driver still answers with [`ResponsePart::End`].
     Aborted { id: RequestId },
 }
@@ -68,6 +91,8 @@ pub(crate) enum Refusal {
     TooManyRequests,
     /// A body whose end cannot be found: it has no length, and the protocol has no other way to say where it ends.
     LengthRequired,
+    /// The web server asks for the request to be run as another user, which takes a process that runs as root.
+    AnotherUser,
 }
 
 /// A piece of a response, told to the wire.
@@ -109,6 +134,8 @@ pub(crate) enum Violation {
     BeginTwice(RequestId),
     #[error("more management records were sent than their answers were read")]
     ManagementFlood,
+    #[error("the LSAPI packet cannot be read: {0}")]
+    Lsapi(&'static str),
     #[error("the SCGI request cannot be read: {0}")]
     Scgi(&'static str),
     #[error("the uwsgi request cannot be read: {0}")]

@@ -12,9 +12,15 @@ use crate::{
         Gateway,
         sniff::{self, Foreign, Sniffed, Spoken, sniff},
     },
-    proto::{fastcgi, scgi::Scgi, uwsgi::Uwsgi},
+    proto::{fastcgi, lsapi, scgi::Scgi, uwsgi::Uwsgi},
+    sys,
 };
-use std::{future::poll_fn, io, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    sync::{Arc, Once},
+    time::Duration,
+};
 use tokio::time::{sleep, timeout};
 
 /// How long a connection without a byte is kept when the process is leaving: its request may be on the way.
@@ -38,7 +44,17 @@ pub(crate) async fn serve_connection(socket: Socket, app: BoxApp, shared: Arc<Sh
         // Boxed, so that the memory of every connection is not that of the largest.
         Ok(Spoken::Scgi { head_len }) => drop(Box::pin(drive(socket, Scgi::new(head_len, limits), Gateway::Scgi, app, shared)).await),
         Ok(Spoken::Uwsgi { head_len }) => drop(Box::pin(drive(socket, Uwsgi::new(head_len, limits), Gateway::Uwsgi, app, shared)).await),
-        Ok(Spoken::Lsapi | Spoken::Http) => {}
+        Ok(Spoken::Lsapi) => {
+            warn_of_root();
+            drive(socket, lsapi::Connection::new(limits), Gateway::Lsapi, app, shared).await;
+        }
+        #[cfg(feature = "http")]
+        Ok(Spoken::Http) => Box::pin(super::http::serve_http(socket, app, shared)).await,
+        #[cfg(not(feature = "http"))]
+        Ok(Spoken::Http) => {
+            let cure = "build the program with the feature `http` of lodger, or let the web server speak FastCGI here";
+            tracing::warn!(target: "lodger", "{}: a connection was closed: it speaks HTTP; {cure}", code::UNKNOWN_PROTOCOL);
+        }
         Err(Unsaid::Nothing) => {}
         Err(Unsaid::Foreign(Foreign { what, cure })) => {
             tracing::warn!(target: "lodger", "{}: a connection was closed: it speaks {what}; {cure}", code::UNKNOWN_PROTOCOL);
@@ -46,6 +62,16 @@ pub(crate) async fn serve_connection(socket: Socket, app: BoxApp, shared: Arc<Sh
         Err(Unsaid::Cut) => {
             tracing::warn!(target: "lodger", "{}: a connection was closed: it did not go on to say what it speaks", code::PARAMS_TIMEOUT);
         }
+    }
+}
+
+/// LiteSpeed starts what has no user of its own as root if root started LiteSpeed. Said once in the life of a process.
+fn warn_of_root() {
+    static ONCE: Once = Once::new();
+    if sys::effective_uid() == 0 {
+        ONCE.call_once(|| {
+            tracing::warn!(target: "lodger", "{}: this process runs as root behind LiteSpeed; set `suEXEC User` of its external app", code::LSAPI_AS_ROOT);
+        });
     }
 }
 

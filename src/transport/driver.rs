@@ -246,7 +246,8 @@ impl<L: Link, W: Wire> Driver<L, W> {
             return true;
         }
         let Some(slot) = self.exchanges.iter().next() else { return true };
-        if slot.exchange.waits_for_upload() {
+        // The two inputs of a Filter come one behind the other, and its handler may want the second first.
+        if slot.exchange.waits_for_upload() || slot.data.is_some() {
             return true;
         }
         if !slot.inbox.is_full(waker) {
@@ -274,7 +275,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     /// The visitor or the web server is gone: every handler is dropped, whoever kept a body gets an error.
     pub(super) fn departed(&mut self) -> bool {
         for slot in self.exchanges.drain() {
-            slot.inbox.fail(BodyError::Departed);
+            slot.fail_input(BodyError::Departed);
         }
         self.phase = Phase::Done;
         true
@@ -293,6 +294,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
         if moved {
             self.exchanges.take_away_ended();
+            if self.exchanges.is_empty() && !self.input.is_empty() {
+                // A protocol with one request at a time has left there what stands behind the one that has just ended.
+                self.take_events();
+            }
         }
         moved
     }

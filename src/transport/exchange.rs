@@ -1,6 +1,9 @@
 //! One request and its response: calls the app, holds the head back until it is safe, cuts and checks the body, turns failures into answers.
 
-use super::adapt::{Adapted, adapt, padding};
+use super::{
+    answer::{Answer, adapt},
+    fit::padding,
+};
 use crate::{
     app::{BoxApp, ResponseBody},
     body::Body,
@@ -9,6 +12,7 @@ use crate::{
     error::BoxError,
     ext::RequestExt as _,
     profile::{Offload, Profile},
+    proto::Role,
     telemetry::log::guard,
 };
 use bytes::{Bytes, BytesMut};
@@ -54,6 +58,7 @@ pub(super) struct Exchange {
     stage: Stage,
     allowed: Allowed,
     profile: &'static Profile,
+    role: Role,
     /// Whether the request body is still on its way behind a web server that would stop sending it when it saw the head.
     upload_first: bool,
     /// When the response began to be held back for that.
@@ -99,6 +104,7 @@ impl Exchange {
             allowed: Allowed { head_request: request.method() == Method::HEAD, upgrade },
             method: request.method().clone(),
             uri: request.uri().clone(),
+            role: request.role(),
             stage: Stage::Handling(Box::new(app.oneshot(request))),
             profile,
             held_since: None,
@@ -216,20 +222,22 @@ impl Exchange {
 
     fn answered(&mut self, response: Response<ResponseBody>) {
         let (mut parts, body) = response.into_parts();
-        let Adapted { offloaded, padding } = adapt(&mut parts, self.profile, self.document_root.as_deref());
-        self.padding = padding;
-        self.drop_guarded(std::mem::take(&mut parts.extensions));
-        let head = Head::new(parts, self.allowed).map_err(|error| (code::RESPONSE_UNSENDABLE, error.to_string()));
+        let extensions = std::mem::take(&mut parts.extensions);
+        let answer = adapt(parts, &extensions, self.allowed, self.profile, self.role, self.document_root.as_deref());
+        self.drop_guarded(extensions);
+        let answer = answer.map_err(|error| (code::RESPONSE_UNSENDABLE, error.to_string()));
         // A length that is known is declared: it is what makes a broken response visible behind most web servers.
         let known = guard(|| body.size_hint().exact()).map_err(|panic| (code::APP_PANICKED, format!("the body of the response panicked: {panic}")));
-        let (mut head, known) = match head.and_then(|head| Ok((Box::new(head), known?))) {
+        let (Answer { head, warning, offloaded, padding }, known) = match answer.and_then(|answer| Ok((answer, known?))) {
             Ok(both) => both,
             Err((code, sentence)) => {
                 self.drop_guarded(body);
                 return self.failed(code, &sentence);
             }
         };
-        if let Some(warning) = head.over_budget(self.profile) {
+        self.padding = padding;
+        let mut head = Box::new(head);
+        if let Some(warning) = warning {
             tracing::warn!(target: "lodger", "{}: {warning} ({})", code::FAT_HEADER, self.name());
         }
         head.declared = head.declared.or(known.filter(|length| *length > 0 || !self.allowed.head_request)).filter(|_| !offloaded);

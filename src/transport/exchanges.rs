@@ -1,6 +1,10 @@
 //! The requests in work on one connection. One alone is driven with the waker of the connection; of several, only those are polled that woke.
 
-use super::{Shared, exchange::Exchange, inbox::Inbox};
+use super::{
+    Shared,
+    exchange::Exchange,
+    inbox::{BodyError, Inbox},
+};
 use crate::{profile::Profile, proto::RequestId};
 use futures_util::task::AtomicWaker;
 use std::{
@@ -18,6 +22,8 @@ pub(super) struct Slot {
     pub(super) id: RequestId,
     pub(super) exchange: Exchange,
     pub(super) inbox: Inbox,
+    /// The file of a Filter, which comes beside the body.
+    pub(super) data: Option<Inbox>,
     pub(super) profile: &'static Profile,
     /// Whether the peer may send other requests on this connection.
     pub(super) keep_conn: bool,
@@ -35,6 +41,13 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// Whoever still reads what came with this request gets `error`.
+    pub(super) fn fail_input(&self, error: BodyError) {
+        for inbox in [Some(&self.inbox), self.data.as_ref()].into_iter().flatten() {
+            inbox.fail(error);
+        }
+    }
+
     /// Makes sure that this request is polled again although nothing woke it.
     pub(super) fn poll_again(&self) {
         if let Some(own) = &self.own_waker {

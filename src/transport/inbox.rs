@@ -149,6 +149,7 @@ impl State {
             Ok(None) if self.is_over() => Poll::Ready(None),
             Ok(None) => {
                 self.reader = Some(cx.waker().clone());
+                self.driver.take().inspect(Waker::wake_by_ref);
                 Poll::Pending
             }
             Err(_) => {
@@ -249,6 +250,17 @@ impl Inbox {
             state.driver = Some(driver.clone());
         }
         full
+    }
+
+    /// Whether the handler waits for the first piece. If not, the driver is woken when it does.
+    #[cfg(feature = "http")]
+    pub(super) fn is_awaited(&self, driver: &Waker) -> bool {
+        let mut state = lock(&self.0);
+        let awaited = state.reader.is_some();
+        if !awaited {
+            state.driver = Some(driver.clone());
+        }
+        awaited
     }
 
     /// How many bytes the handler has taken.

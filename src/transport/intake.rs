@@ -11,7 +11,7 @@ use crate::{
     body::Body,
     cgi::{
         CgiVars,
-        request::{Context, VarError, cgi_body, parts_from_vars},
+        request::{Context, Meta, VarError, cgi_body, parts_from_vars},
         response::Head,
     },
     diagnostic::codes as code,
@@ -20,9 +20,10 @@ use crate::{
     limits::Limits,
     profile,
     proto::{Event, Params, Refusal, RequestId, ResponsePart, Role, Wire},
+    role::FilterData,
     telemetry::log,
 };
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, header, request::Parts};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -46,22 +47,26 @@ impl<L: Link, W: Wire> Driver<L, W> {
             return;
         }
         match event {
-            Event::Request { id, keep_conn, role: Role::Responder, params } => self.begin(id, keep_conn, params),
+            Event::Request { id, keep_conn, role, params } => self.begin(id, keep_conn, role, params),
             Event::Refused { id, refusal } => self.refuse(id, refused(refusal), false),
-            Event::Body { id, chunk } => self.take_body(id, chunk),
-            Event::BodyEnd { id } => self.end_body(id, inbox::Inbox::finish),
-            Event::BodyCut { id } => self.end_body(id, inbox::Inbox::cut),
+            Event::Body { id, chunk } => self.take_input(id, chunk, body_of),
+            Event::BodyEnd { id } => self.end_input(id, body_of, inbox::Inbox::finish),
+            Event::BodyCut { id } => self.end_input(id, body_of, inbox::Inbox::cut),
+            Event::Data { id, chunk } => self.take_input(id, chunk, data_of),
+            Event::DataEnd { id } => self.end_input(id, data_of, inbox::Inbox::finish),
+            Event::DataCut { id } => self.end_input(id, data_of, inbox::Inbox::cut),
             Event::Aborted { id } => {
                 if let Some(slot) = self.exchanges.remove(id) {
-                    slot.inbox.fail(BodyError::Departed);
+                    slot.fail_input(BodyError::Departed);
                 }
                 self.wire.respond(id, ResponsePart::End, &mut self.out);
             }
         }
     }
 
-    fn begin(&mut self, id: RequestId, keep_conn: bool, params: Params) {
-        let vars = CgiVars::from_spans(params.bytes, params.pairs);
+    fn begin(&mut self, id: RequestId, keep_conn: bool, role: Role, params: Params) {
+        let Params { bytes, pairs, headers } = params;
+        let vars = CgiVars::from_spans(bytes, pairs);
         let head_request = vars.get("REQUEST_METHOD") == Some(b"HEAD");
         if self.gateway == Gateway::Cgi
             && let Err(failure) = check_environment(&vars, &self.shared.limits)
@@ -69,11 +74,14 @@ impl<L: Link, W: Wire> Driver<L, W> {
             return self.refuse(id, failure, head_request);
         }
         let profile = choose_profile(self.gateway, self.shared.ownership, &vars, keep_conn);
-        let context = Context { program: self.shared.program.as_deref(), profile };
-        let (parts, meta) = match parts_from_vars(&vars, &context) {
+        let context = Context { program: self.shared.program.as_deref(), profile, headers: headers.as_deref() };
+        let (mut parts, mut meta) = match parts_from_vars(&vars, &context) {
             Ok(mapped) => mapped,
             Err(error) => return self.refuse(id, not_a_request(&error), head_request),
         };
+        if role == Role::Authorizer {
+            put_whole_target(&mut parts, &mut meta);
+        }
         let limits = &self.shared.limits;
         let too_large = limits.body_bytes.zip(meta.content_length).is_some_and(|(limit, length)| length > limit);
         if too_large {
@@ -94,13 +102,15 @@ impl<L: Link, W: Wire> Driver<L, W> {
         };
         self.timers.pause_over();
         let body_follows = !meta.no_body;
-        let exchange = ext::Exchange::new(vars, self.gateway, profile, meta, self.shared.listener.clone());
+        let data = (role == Role::Filter).then(|| insert_data(&mut request, &vars, limits));
+        let exchange = ext::Exchange::new(vars, self.gateway, profile, meta, self.shared.listener.clone()).in_role(role);
         insert_extensions(&mut request, exchange);
         let now = Instant::now();
         self.exchanges.add(Slot {
             id,
             exchange: Exchange::new(app, request, profile, body_follows, false),
             inbox,
+            data,
             profile,
             keep_conn,
             heard: now,
@@ -126,27 +136,53 @@ impl<L: Link, W: Wire> Driver<L, W> {
         self.wire.respond(id, ResponsePart::End, &mut self.out);
     }
 
-    fn take_body(&mut self, id: RequestId, chunk: bytes::Bytes) {
+    fn take_input(&mut self, id: RequestId, chunk: bytes::Bytes, which: fn(&Slot) -> Option<&inbox::Inbox>) {
         let Some(slot) = self.exchanges.get_mut(id) else { return };
         // A body on its way shows that somebody is still there: the time of the handler starts again.
         slot.heard = Instant::now();
         slot.deadline = slot.deadline.map(|_| slot.heard + slot.timeout);
-        if slot.inbox.push(chunk).is_err() {
-            slot.inbox.fail(BodyError::NoRoom);
+        if which(slot).is_some_and(|inbox| inbox.push(chunk).is_err()) {
+            slot.fail_input(BodyError::NoRoom);
             let sentence = "the request body had to wait on disk, and could not be written there";
             self.fail(id, Failure { status: StatusCode::INSUFFICIENT_STORAGE, code: code::NO_ROOM_FOR_BODY, sentence });
         }
     }
 
-    fn end_body(&mut self, id: RequestId, end: impl FnOnce(&inbox::Inbox) -> Result<(), BodyError>) {
+    fn end_input(&mut self, id: RequestId, which: fn(&Slot) -> Option<&inbox::Inbox>, end: impl FnOnce(&inbox::Inbox) -> Result<(), BodyError>) {
         let Some(slot) = self.exchanges.get_mut(id) else { return };
         slot.exchange.upload_ended();
         slot.poll_again();
-        if end(&slot.inbox).is_err() && slot.exchange.is_undecided() {
+        if which(slot).is_some_and(|inbox| end(inbox).is_err()) && slot.exchange.is_undecided() {
             let sentence = "the request body is shorter than its declared length";
             self.fail(id, Failure { status: StatusCode::BAD_REQUEST, code: code::BODY_CUT, sentence });
         }
     }
+}
+
+fn body_of(slot: &Slot) -> Option<&inbox::Inbox> {
+    Some(&slot.inbox)
+}
+
+fn data_of(slot: &Slot) -> Option<&inbox::Inbox> {
+    slot.data.as_ref()
+}
+
+/// An Authorizer guards what the client asked for, wherever the web server found it, and gets no body whatever the client sends (specification 6.3).
+fn put_whole_target(parts: &mut Parts, meta: &mut Meta) {
+    parts.uri = meta.original_uri.clone();
+    meta.mount.clear();
+    for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+        parts.headers.remove(name);
+    }
+    (meta.content_length, meta.no_body) = (None, true);
+}
+
+/// Gives a Filter the way to its file. Specification 6.4: FCGI_DATA_LENGTH tells how many bytes the file has.
+fn insert_data(request: &mut Request<Body>, vars: &CgiVars, limits: &Limits) -> inbox::Inbox {
+    let length = vars.get("FCGI_DATA_LENGTH").and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    let (inbox, incoming) = inbox::channel(limits.body_window, Expected { length, none: false, limit: limits.body_bytes });
+    request.extensions_mut().insert(FilterData::new(Body::incoming(incoming, limits.body_bytes)));
+    inbox
 }
 
 /// FastCGI checks these while it reads; an environment is there all at once.
@@ -157,7 +193,7 @@ fn check_environment(vars: &CgiVars, limits: &Limits) -> Result<(), Failure> {
     cgi_body(vars).map(drop).map_err(|error| not_a_request(&error))
 }
 
-fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
+pub(super) fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
     #[cfg(feature = "axum08")]
     {
         use axum::extract::{ConnectInfo, OriginalUri};
@@ -171,7 +207,7 @@ fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
     request.extensions_mut().insert(exchange);
 }
 
-fn not_a_request(error: &VarError) -> Failure {
+pub(super) fn not_a_request(error: &VarError) -> Failure {
     let (status, sentence) = match error {
         VarError::UriTooLong => (StatusCode::URI_TOO_LONG, "the target of the request is longer than 65,534 bytes"),
         VarError::Method => (StatusCode::BAD_REQUEST, "REQUEST_METHOD is missing or is no method"),
@@ -182,7 +218,7 @@ fn not_a_request(error: &VarError) -> Failure {
     Failure { status, code: code::NOT_A_REQUEST, sentence }
 }
 
-fn refused(refusal: Refusal) -> Failure {
+pub(super) fn refused(refusal: Refusal) -> Failure {
     let (status, code, sentence) = match refusal {
         Refusal::ParamsTooLarge => {
             (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, code::PARAMS_TOO_LARGE, "the variables of the request are larger than the limit")
@@ -192,6 +228,11 @@ fn refused(refusal: Refusal) -> Failure {
         Refusal::LengthRequired => {
             (StatusCode::LENGTH_REQUIRED, code::NO_LENGTH, "the request has a body without a length, which this protocol cannot carry")
         }
+        Refusal::AnotherUser => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            code::ANOTHER_USER,
+            "LiteSpeed asks for the request to be run as another user, which lodger does not do",
+        ),
         Refusal::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, code::TOO_MANY_REQUESTS, "more requests are in work than the limit allows"),
     };
     Failure { status, code, sentence }

@@ -1,13 +1,16 @@
 //! What moves bytes: the one async driver, the sockets and pipes it runs on, and the door where connections come in.
 
 pub(crate) mod accept;
-mod adapt;
+mod answer;
 pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod door;
 mod driver;
 mod exchange;
 mod exchanges;
+mod fit;
+#[cfg(feature = "http")]
+mod http;
 pub(crate) mod inbox;
 mod intake;
 pub(crate) mod socket;
@@ -15,10 +18,18 @@ mod spool;
 pub(crate) mod stdio;
 mod timers;
 
-use crate::{gateway::Ownership, limits::Limits};
+#[cfg(test)]
+mod replay_tests;
+
+#[cfg(feature = "http")]
+use crate::gateway::http::HttpStart;
+use crate::{gateway::Ownership, life::Work, limits::Limits};
 use std::{
     path::PathBuf,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +41,9 @@ pub(crate) struct Shared {
     pub(crate) ownership: Ownership,
     /// Our own executable, for the mount rule.
     pub(crate) program: Option<PathBuf>,
+    /// What the start tells about connections that speak HTTP.
+    #[cfg(feature = "http")]
+    pub(crate) http: HttpStart,
     /// Cancelled when the process is told to leave.
     pub(crate) stop: CancellationToken,
     /// What systemd calls the socket that these connections come in by.
@@ -38,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) in_work: Arc<AtomicUsize>,
     /// Requests that were ever begun, over all connections.
     pub(crate) begun: Arc<AtomicUsize>,
+    /// Connections that became something else, such as a WebSocket. No limit on requests counts them, but they are work.
+    pub(crate) upgraded: Arc<AtomicUsize>,
 }
 
 impl Shared {
@@ -46,10 +62,13 @@ impl Shared {
             limits: Arc::new(limits),
             ownership,
             program: std::env::current_exe().ok(),
+            #[cfg(feature = "http")]
+            http: HttpStart::of_this_process(ownership),
             stop,
             listener: None,
             in_work: Arc::default(),
             begun: Arc::default(),
+            upgraded: Arc::default(),
         })
     }
 
@@ -59,5 +78,11 @@ impl Shared {
             return Arc::clone(self);
         }
         Arc::new(Self { listener, ..Self::clone(self) })
+    }
+
+    /// How much is being done.
+    pub(crate) fn work(&self) -> Work {
+        let in_work = self.in_work.load(Ordering::Relaxed) + self.upgraded.load(Ordering::Relaxed);
+        Work { in_work, begun: self.begun.load(Ordering::Relaxed) }
     }
 }

@@ -3,7 +3,7 @@
 use crate::sys;
 use std::{
     io::{self, IoSlice},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -44,11 +44,16 @@ impl Socket {
     }
 
     /// The address of the peer, for listeners that may be reached over a network.
-    pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Unix(_) => None,
-            Self::Tcp(stream) => stream.peer_addr().ok().map(|address| address.ip()),
+            Self::Tcp(stream) => stream.peer_addr().ok(),
         }
+    }
+
+    /// The address of the peer without its port.
+    pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
+        self.peer_addr().map(|address| address.ip())
     }
 }
 

@@ -17,14 +17,14 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How often a connection that is not being read is asked whether its peer has hung up.
-const PROBE: Duration = Duration::from_secs(1);
+pub(super) const PROBE: Duration = Duration::from_secs(1);
 
 /// How long a body that nobody takes may hold up what stands behind it on a kept connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a response may be held back for an upload that makes no progress. A client that wants to see a part of the answer before it sends more would
 /// wait for ever.
-const UPLOAD_STALL: Duration = Duration::from_secs(2);
+pub(super) const UPLOAD_STALL: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Timers {

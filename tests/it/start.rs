@@ -339,6 +339,59 @@ fn litespeeds_one_connection_is_served_to_its_end() {
     started.leaves_well();
 }
 
+/// The next packet of LSAPI: its type and its content.
+fn packet(stream: &mut UnixStream) -> (u8, Vec<u8>) {
+    let mut head = [0; 8];
+    stream.read_exact(&mut head).unwrap();
+    let [b'L', b'S', kind, 0, a, b, c, d] = head else { panic!("no packet: {head:?}") };
+    let mut content = vec![0; u32::from_le_bytes([a, b, c, d]) as usize - head.len()];
+    stream.read_exact(&mut content).unwrap();
+    (kind, content)
+}
+
+#[test]
+fn over_its_one_connection_litespeed_sends_one_request_after_the_other() {
+    const RESP_HEADER: u8 = 3;
+    const RESP_END: u8 = 5;
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut command = Command::new(testapp());
+    command.arg("--servermanaged").stdin(OwnedFd::from(theirs));
+    let mut started = Started::new(command, tempfile::tempdir().unwrap(), &LITESPEED);
+    let captured = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/lsapi/05-two-keepalive.c2s")).unwrap();
+    let (first, second) = captured.split_at(u32::from_le_bytes(captured[4..8].try_into().unwrap()) as usize);
+    for request in [first, second] {
+        ours.write_all(request).unwrap();
+        let mut status = None;
+        loop {
+            match packet(&mut ours) {
+                (RESP_HEADER, content) => status = Some(content[4]),
+                (RESP_END, _) => break,
+                _ => {}
+            }
+        }
+        // 404 ends in this byte: the app has no such page.
+        assert_eq!(status, Some(0x94));
+    }
+    assert!(started.is_running());
+    drop(ours);
+    started.leaves_well();
+}
+
+#[test]
+fn in_the_place_of_node_it_is_asked_over_http_and_says_nothing_of_its_arguments() {
+    let lsnode = [("LSNODE_ROOT", "/home/user/app/"), ("LSAPI_PPID_NO_CHECK", "1"), ("PATH", "/bin:/usr/bin")];
+    let mut started = Started::on_listener(&lsnode, &["/usr/local/lsws/fcgi-bin/lsnode.js"]);
+    let mut stream = started.connect("app.sock");
+    stream.write_all(b"GET /hello HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("hello, world\n"), "{answer}");
+    started.signal("TERM");
+    started.leaves_well();
+    assert!(!started.log().contains("LG0105"), "{}", started.log());
+}
+
 #[test]
 fn litespeeds_connection_that_ends_without_a_word_ends_the_program() {
     let (mut started, conn) = Started::on_connection(&LITESPEED, &["--from", "ols"]);

@@ -1,10 +1,10 @@
 //! The order of records on a connection: which requests are open, what a record means for them, what may be sent when.
 
 use super::{
-    FCGI_KEEP_CONN, FCGI_REQUEST_COMPLETE, FCGI_RESPONDER, FCGI_UNKNOWN_ROLE, Record, RecordCodec, RecordType,
+    FCGI_KEEP_CONN, FCGI_REQUEST_COMPLETE, FCGI_UNKNOWN_ROLE, Record, RecordCodec, RecordType,
     codec::RecordError,
     name_value::{self, PairError},
-    record_head,
+    record_head, role_of,
 };
 use crate::{
     limits::Limits,
@@ -45,15 +45,25 @@ struct Stream {
     serial: u64,
     keep_conn: bool,
     phase: Phase,
-    /// The STDIN stream was closed by its empty record, or the request was aborted: nothing more belongs to this request.
-    input_ended: bool,
-    role_unknown: bool,
+    /// What the request is for; `None` when nobody knows.
+    role: Option<Role>,
+    /// The STDIN stream was closed by its empty record, or the request was aborted.
+    stdin_ended: bool,
+    /// The same for the DATA stream, which a Filter alone has.
+    data_ended: bool,
+}
+
+impl Stream {
+    /// Whether nothing more belongs to this request.
+    fn input_ended(&self) -> bool {
+        self.stdin_ended && self.data_ended
+    }
 }
 
 #[derive(Debug)]
 enum Phase {
-    /// Variables arrive. Specification 6.1 lets a peer interleave streams, so that STDIN may come before PARAMS is complete.
-    Params { params: Gathered, early_body: VecDeque<Bytes>, early_len: usize },
+    /// Variables arrive. Specification 6.1 lets a peer interleave streams, so that STDIN and DATA may come before PARAMS is complete.
+    Params { params: Gathered, early: VecDeque<Event>, early_len: usize },
     /// The request is in work; body bytes are passed on.
     Working,
     /// The request was refused, its response is on its way; what comes for it is not looked at.
@@ -113,8 +123,9 @@ impl Connection {
             RecordType::ABORT_REQUEST => Ok(self.recv_abort(record.id)),
             RecordType::PARAMS => Ok(self.recv_params(record.id, record.content)),
             RecordType::STDIN => Ok(self.recv_stdin(record.id, record.content)),
-            // DATA belongs to the Filter role. Everything else has no business here; an unknown type with a request id must not be
-            // answered: nginx, Apache and h2o drop the connection over UNKNOWN_TYPE.
+            RecordType::DATA => Ok(self.recv_data(record.id, record.content)),
+            // Everything else has no business here; an unknown type with a request id must not be answered: nginx, Apache and h2o drop the
+            // connection over UNKNOWN_TYPE.
             _ => Ok(None),
         }
     }
@@ -172,24 +183,25 @@ impl Connection {
         self.close_after_last |= !keep_conn;
         self.begun += 1;
         let in_work = self.streams.values().filter(|stream| !matches!(stream.phase, Phase::Discarding)).count();
-        let role_unknown = u16::from_be_bytes([role1, role0]) != FCGI_RESPONDER;
+        let role = role_of(u16::from_be_bytes([role1, role0]));
         let refusal = match () {
-            () if role_unknown => Some(Refusal::UnknownRole),
+            () if role.is_none() => Some(Refusal::UnknownRole),
             () if in_work >= self.limits.connection_requests => Some(Refusal::TooManyRequests),
             () => None,
         };
         let phase = match refusal {
             Some(_) => Phase::Refused,
-            None => Phase::Params { params: Gathered::One(Bytes::new()), early_body: VecDeque::new(), early_len: 0 },
+            None => Phase::Params { params: Gathered::One(Bytes::new()), early: VecDeque::new(), early_len: 0 },
         };
-        self.streams.insert(id, Stream { serial: self.begun, keep_conn, phase, input_ended: false, role_unknown });
+        let data_ended = role != Some(Role::Filter);
+        self.streams.insert(id, Stream { serial: self.begun, keep_conn, phase, role, stdin_ended: false, data_ended });
         Ok(refusal.map(|refusal| Event::Refused { id, refusal }))
     }
 
     /// Specification 5.4: the web server asks to abort; the application "responds as soon as possible with FCGI_END_REQUEST".
     fn recv_abort(&mut self, id: RequestId) -> Option<Event> {
         let stream = self.streams.get_mut(&id)?;
-        stream.input_ended = true;
+        (stream.stdin_ended, stream.data_ended) = (true, true);
         match &stream.phase {
             Phase::Discarding => {
                 self.streams.remove(&id);
@@ -206,7 +218,7 @@ impl Connection {
 
     fn recv_params(&mut self, id: RequestId, content: Bytes) -> Option<Event> {
         let stream = self.streams.get_mut(&id)?;
-        let Phase::Params { params, early_body, early_len } = &mut stream.phase else {
+        let Phase::Params { params, early, early_len } = &mut stream.phase else {
             return None;
         };
         if !content.is_empty() {
@@ -219,12 +231,13 @@ impl Connection {
         self.params_held -= bytes.len() + *early_len;
         match name_value::decode(&bytes, self.limits.params_pairs) {
             Ok(pairs) => {
-                self.told_later.extend(early_body.drain(..).map(|chunk| Event::Body { id, chunk }));
-                if stream.input_ended {
+                self.told_later.append(early);
+                let role = stream.role.unwrap_or_default();
+                if role == Role::Authorizer {
                     self.told_later.push_back(Event::BodyEnd { id });
                 }
                 stream.phase = Phase::Working;
-                Some(Event::Request { id, keep_conn: stream.keep_conn, role: Role::Responder, params: Params { bytes, pairs, headers: None } })
+                Some(Event::Request { id, keep_conn: stream.keep_conn, role, params: Params { bytes, pairs, headers: None } })
             }
             Err(error) => {
                 stream.phase = Phase::Refused;
@@ -237,26 +250,52 @@ impl Connection {
         }
     }
 
+    /// Specification 6.3 gives an Authorizer variables and no body: mod_fcgid and mod_authnz_fcgi send it no STDIN at all, not even the empty record. So
+    /// its end is never waited for, and what comes all the same is ignored.
     fn recv_stdin(&mut self, id: RequestId, content: Bytes) -> Option<Event> {
         let stream = self.streams.get_mut(&id)?;
-        if stream.input_ended {
+        if stream.stdin_ended {
             return None;
         }
-        stream.input_ended = content.is_empty();
+        stream.stdin_ended = content.is_empty();
+        let (len, event) = match (stream.role, content.len()) {
+            (Some(Role::Authorizer), _) => (0, None),
+            (_, 0) => (0, Some(Event::BodyEnd { id })),
+            (_, len) => (len, Some(Event::Body { id, chunk: content })),
+        };
+        self.recv_input(id, len, event)
+    }
+
+    /// Specification 6.4: a Filter gets "all the information … a Responder would" and then the file as FCGI_DATA. For the other roles the stream has ended
+    /// before it begins.
+    fn recv_data(&mut self, id: RequestId, content: Bytes) -> Option<Event> {
+        let stream = self.streams.get_mut(&id)?;
+        if stream.data_ended {
+            return None;
+        }
+        stream.data_ended = content.is_empty();
+        let len = content.len();
+        let event = if content.is_empty() { Event::DataEnd { id } } else { Event::Data { id, chunk: content } };
+        self.recv_input(id, len, Some(event))
+    }
+
+    /// Passes on what came over one of the two input streams, or keeps it until the variables are complete.
+    fn recv_input(&mut self, id: RequestId, len: usize, event: Option<Event>) -> Option<Event> {
+        let stream = self.streams.get_mut(&id)?;
+        let ended = stream.input_ended();
         match &mut stream.phase {
-            Phase::Working if content.is_empty() => Some(Event::BodyEnd { id }),
-            Phase::Working => Some(Event::Body { id, chunk: content }),
-            Phase::Params { early_body, early_len, .. } if !content.is_empty() => {
-                *early_len += content.len();
-                self.params_held += content.len();
-                early_body.push_back(content);
+            Phase::Working => event,
+            Phase::Params { early, early_len, .. } => {
+                early.extend(event);
+                *early_len += len;
+                self.params_held += len;
                 self.over_limit(id)
             }
-            Phase::Discarding if content.is_empty() => {
+            Phase::Discarding if ended => {
                 self.streams.remove(&id);
                 None
             }
-            _ => None,
+            Phase::Discarding | Phase::Refused => None,
         }
     }
 
@@ -282,17 +321,19 @@ impl Connection {
     /// One response ends: empty STDOUT, END_REQUEST. The id is free again once its input has ended too.
     fn end(&mut self, id: RequestId, out: &mut Outbox) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        let status = if stream.role_unknown { FCGI_UNKNOWN_ROLE } else { FCGI_REQUEST_COMPLETE };
+        let status = if stream.role.is_none() { FCGI_UNKNOWN_ROLE } else { FCGI_REQUEST_COMPLETE };
         out.put_slice(&record_head(RecordType::STDOUT, id, 0));
         out.put_slice(&record_head(RecordType::END_REQUEST, id, 8));
         // appStatus is always 0: OpenLiteSpeed turns anything else into a 500, all others ignore it.
         out.put_slice(&[0, 0, 0, 0, status, 0, 0, 0]);
-        let (input_ended, keep_conn) = (stream.input_ended, stream.keep_conn);
+        // Nobody knows whether the end of an empty STDIN still follows an Authorizer. It is waited for only where closing before it came would be a reset.
+        let nothing_follows = stream.input_ended() || stream.keep_conn && stream.role == Some(Role::Authorizer);
+        let keep_conn = stream.keep_conn;
         stream.phase = Phase::Discarding;
         // What comes for an id that is not known is thrown away too; to know it only helps to end the connection in time. A peer that never ends
         // its bodies does not make us remember them all.
         let discarding = self.streams.values().filter(|stream| matches!(stream.phase, Phase::Discarding)).count();
-        if input_ended || keep_conn && discarding > self.limits.connection_requests {
+        if nothing_follows || keep_conn && discarding > self.limits.connection_requests {
             self.streams.remove(&id);
         }
     }
@@ -328,8 +369,11 @@ impl Wire for Connection {
         self.params_held = 0;
         let told_later = &mut self.told_later;
         for (&id, stream) in &mut self.streams {
-            if !std::mem::replace(&mut stream.input_ended, true) {
+            if !std::mem::replace(&mut stream.stdin_ended, true) && stream.role != Some(Role::Authorizer) {
                 told_later.push_back(Event::BodyCut { id });
+            }
+            if !std::mem::replace(&mut stream.data_ended, true) {
+                told_later.push_back(Event::DataCut { id });
             }
         }
     }

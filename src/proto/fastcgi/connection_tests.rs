@@ -30,11 +30,17 @@ fn stdin(id: u16, content: &[u8]) -> Vec<u8> {
 /// The events in words, which read better than their values.
 fn words(event: Event) -> String {
     match event {
-        Event::Request { id, keep_conn, params, .. } => format!("request {id} {} pairs{}", params.pairs.len(), if keep_conn { " keep" } else { "" }),
+        Event::Request { id, keep_conn, role, params } => {
+            let role = if role == Role::Responder { String::new() } else { format!(" {role:?}") };
+            format!("request {id} {} pairs{}{role}", params.pairs.len(), if keep_conn { " keep" } else { "" })
+        }
         Event::Refused { id, refusal } => format!("refused {id} {refusal:?}"),
         Event::Body { id, chunk } => format!("body {id} {}", String::from_utf8_lossy(&chunk)),
         Event::BodyEnd { id } => format!("end {id}"),
         Event::BodyCut { id } => format!("cut {id}"),
+        Event::Data { id, chunk } => format!("data {id} {}", String::from_utf8_lossy(&chunk)),
+        Event::DataEnd { id } => format!("data end {id}"),
+        Event::DataCut { id } => format!("data cut {id}"),
         Event::Aborted { id } => format!("aborted {id}"),
     }
 }
@@ -140,6 +146,88 @@ fn an_unknown_role_gets_its_status_with_the_end() {
         [record(RecordType::STDOUT, 1, b"no"), record(RecordType::STDOUT, 1, b""), record(RecordType::END_REQUEST, 1, &[0, 0, 0, 0, 3, 0, 0, 0])];
     assert_eq!(sent(&mut out), end.concat());
     assert_eq!(connection.rest(), Rest::Linger, "the peer still writes its variables");
+}
+
+/// The same as `request`, in another role.
+fn request_in(role: u16, id: u16, flags: u8) -> Vec<u8> {
+    [begin(id, role, flags), record(RecordType::PARAMS, id, b"\x01\x01AB"), record(RecordType::PARAMS, id, b"")].concat()
+}
+
+fn data(id: u16, content: &[u8]) -> Vec<u8> {
+    record(RecordType::DATA, id, content)
+}
+
+#[test]
+fn an_authorizer_waits_for_no_body_and_gets_none() {
+    check(&request_in(2, 1, 0), &["request 1 1 pairs Authorizer", "end 1"]);
+    let with_input = [begin(1, 2, 0), stdin(1, b"early"), record(RecordType::PARAMS, 1, b"\x01\x01AB"), record(RecordType::PARAMS, 1, b"")];
+    let rest = [stdin(1, b"late"), data(1, b"file"), stdin(1, b"")].concat();
+    check(&[with_input.concat(), rest].concat(), &["request 1 1 pairs Authorizer", "end 1"]);
+}
+
+#[test]
+fn the_connection_of_an_authorizer_is_drained_because_an_empty_body_may_follow() {
+    let mut out = Outbox::default();
+    let mut rest = |input: &[u8]| {
+        let mut connection = Connection::new(limits());
+        feed(&mut connection, input, 8, &mut out).unwrap();
+        connection.respond(1, ResponsePart::End, &mut out);
+        (connection.rest(), connection.oldest_discarding())
+    };
+    assert_eq!(rest(&request_in(2, 1, 0)), (Rest::Linger, Some(1)));
+    assert_eq!(rest(&[request_in(2, 1, 0), stdin(1, b"")].concat()), (Rest::Close, None));
+    assert_eq!(rest(&request_in(2, 1, 1)), (Rest::Keep, None));
+}
+
+#[test]
+fn the_end_of_input_cuts_nothing_that_an_authorizer_has() {
+    let (mut connection, mut out) = (Connection::new(limits()), Outbox::default());
+    feed(&mut connection, &request_in(2, 1, 1), 8, &mut out).unwrap();
+    connection.end_of_input();
+    assert_eq!(connection.next_event(&mut BytesMut::new(), &mut out), Ok(None));
+}
+
+#[test]
+fn a_filter_has_two_inputs_in_any_order() {
+    let expect = ["request 1 1 pairs Filter", "body 1 abc", "end 1", "data 1 file", "data end 1"];
+    check(&[request_in(3, 1, 0), stdin(1, b"abc"), stdin(1, b""), data(1, b"file"), data(1, b""), data(1, b"after")].concat(), &expect);
+    let early = [begin(1, 3, 0), data(1, b"file"), data(1, b""), stdin(1, b"abc"), record(RecordType::PARAMS, 1, b"\0\0")];
+    let expect = ["request 1 1 pairs Filter", "data 1 file", "data end 1", "body 1 abc", "end 1"];
+    check(&[early.concat(), record(RecordType::PARAMS, 1, b""), stdin(1, b"")].concat(), &expect);
+}
+
+#[test]
+fn a_file_that_comes_before_the_variables_counts_like_them() {
+    let held = [begin(1, 3, 1), data(1, &[b'x'; 60]), record(RecordType::PARAMS, 1, &[b'x'; 41])].concat();
+    check(&held, &["refused 1 ParamsTooLarge"]);
+}
+
+#[test]
+fn each_input_of_a_filter_is_cut_alone() {
+    for (input, expect) in [
+        (stdin(1, b"a"), vec!["cut 1", "data cut 1"]),
+        ([stdin(1, b""), data(1, b"f")].concat(), vec!["data cut 1"]),
+        ([data(1, b"f"), data(1, b"")].concat(), vec!["cut 1"]),
+    ] {
+        let (mut connection, mut out) = (Connection::new(limits()), Outbox::default());
+        feed(&mut connection, &[request_in(3, 1, 1), input].concat(), 8, &mut out).unwrap();
+        connection.end_of_input();
+        let mut events = Vec::new();
+        while let Some(event) = connection.next_event(&mut BytesMut::new(), &mut out).unwrap() {
+            events.push(words(event));
+        }
+        assert_eq!(events, expect);
+    }
+}
+
+#[test]
+fn an_answered_filter_is_over_when_both_inputs_are() {
+    let (mut connection, mut out) = (Connection::new(limits()), Outbox::default());
+    feed(&mut connection, &[request_in(3, 1, 0), stdin(1, b"")].concat(), 8, &mut out).unwrap();
+    connection.respond(1, ResponsePart::End, &mut out);
+    assert_eq!(connection.rest(), Rest::Linger);
+    feed(&mut connection, &[data(1, b"file"), data(1, b"")].concat(), 8, &mut out).unwrap();
+    assert_eq!(connection.rest(), Rest::Close);
 }
 
 #[test]

@@ -14,5 +14,6 @@ mod limits;
 mod management;
 mod multiplex;
 mod order;
+mod roles;
 mod signals;
 mod time;

@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, reason = "figures that `--nocapture` shows")]
 
 mod apache;
+mod authorizer;
 mod big_bodies;
 mod client;
 mod door;

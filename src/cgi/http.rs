@@ -1,0 +1,261 @@
+//! The head of an HTTP request to the request that an app sees: the same rules as for variables, for a web server that speaks HTTP.
+
+use super::{
+    cookie,
+    mount::{self, MountFacts},
+    request::{Meta, VarError, host, ip_addr, strip},
+    uri,
+};
+use crate::profile::Profile;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts, uri::PathAndQuery};
+use std::net::SocketAddr;
+
+/// Whose word counts for the address of the client, the scheme and the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// `X-Forwarded-*` of the peer.
+    Forwarded,
+    /// Passenger's own headers. It refuses those from clients, and passes all `X-Forwarded-*` of clients on.
+    Passenger,
+    /// Nobody's: the peer is the client.
+    Nobody,
+}
+
+/// What is known of a request beside its head.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    /// The address of the peer; none on a Unix socket.
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) trust: Trust,
+    /// The mount that somebody wrote down, "" for none.
+    pub(crate) mount: &'a [u8],
+    pub(crate) profile: &'a Profile,
+    /// Whether a body follows.
+    pub(crate) has_body: bool,
+    /// Whether the connection may become something else, so that the app needs the headers that ask for it.
+    pub(crate) upgrade: bool,
+}
+
+/// Only Passenger itself can set headers that begin so.
+const OF_PASSENGER: &str = "!~";
+
+/// Makes the request that an app sees of the one that came.
+///
+/// `uri()` of the result is always in origin form with the mount stripped; scheme and host are facts of the exchange. A missing Host is no error.
+pub(crate) fn parts_from_head(mut parts: Parts, arrival: &Arrival<'_>) -> Result<(Parts, Meta), VarError> {
+    let asterisk = parts.uri.path() == "*";
+    let original = if asterisk { PathAndQuery::from_static("/") } else { origin_form(&parts.uri)? };
+    let told = Some(arrival.mount).filter(|mount| !mount.is_empty());
+    let mount = mount::find(&MountFacts { told, path: original.path(), ..MountFacts::default() }).to_owned();
+    let meta = Meta {
+        remote_addr: client(&parts.headers, arrival),
+        https: scheme(&parts.headers, arrival.trust).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https")),
+        host: host_of(&parts, arrival.trust)?,
+        content_length: parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()),
+        no_body: !arrival.has_body,
+        original_uri: if asterisk { Uri::from_static("*") } else { Uri::from(original.clone()) },
+        mount,
+    };
+    parts.uri = if asterisk { meta.original_uri.clone() } else { strip(&original, &meta.mount)? };
+    leave_out(&mut parts.headers, arrival);
+    join_cookies(&mut parts.headers, arrival.profile);
+    Ok((parts, meta))
+}
+
+/// RFC 9112, 3.2.2: "a server MUST accept the absolute-form in requests". CONNECT, which has neither path nor any meaning here, is no request.
+fn origin_form(target: &Uri) -> Result<PathAndQuery, VarError> {
+    let original = target.path_and_query().ok_or(VarError::Uri)?;
+    if original.as_str().starts_with('/') {
+        return Ok(original.clone());
+    }
+    uri::path_and_query(&Bytes::from(format!("/{original}")))
+}
+
+/// Of each list only the last element counts: proxies append, and everything before it may be the client's own.
+fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    let last = headers.get_all(name).into_iter().next_back()?;
+    last.as_bytes().rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii).filter(|value| !value.is_empty())
+}
+
+fn client(headers: &HeaderMap, arrival: &Arrival<'_>) -> Option<SocketAddr> {
+    let told = match arrival.trust {
+        Trust::Forwarded => last(headers, "x-forwarded-for"),
+        Trust::Passenger => last(headers, "!~passenger-client-address"),
+        Trust::Nobody => None,
+    };
+    told.and_then(ip_addr).map(|ip| SocketAddr::new(ip, 0)).or(arrival.peer)
+}
+
+fn scheme(headers: &HeaderMap, trust: Trust) -> Option<&[u8]> {
+    match trust {
+        Trust::Forwarded => last(headers, "x-forwarded-proto"),
+        Trust::Passenger => last(headers, "!~passenger-proto"),
+        Trust::Nobody => None,
+    }
+}
+
+/// The host of the absolute form overrides the header (RFC 9112, 3.2.2), and what a front says overrides both.
+fn host_of(parts: &Parts, trust: Trust) -> Result<Option<String>, VarError> {
+    let mut hosts = parts.headers.get_all(header::HOST).into_iter().map(HeaderValue::as_bytes);
+    let first = hosts.next();
+    if hosts.any(|other| first.is_some_and(|first| !first.eq_ignore_ascii_case(other))) {
+        // RFC 9112, 3.2: a server MUST respond with 400 to a message "that contains more than one Host header field line".
+        return Err(VarError::Host);
+    }
+    let own = first.filter(|host| !host.is_empty()).map(host).transpose()?;
+    let absolute = parts.uri.authority().map(|authority| host(authority.as_str().as_bytes())).transpose()?;
+    let forwarded = Some(trust).filter(|trust| *trust == Trust::Forwarded).and_then(|_| last(&parts.headers, "x-forwarded-host"));
+    Ok(forwarded.and_then(|forwarded| host(forwarded).ok()).or(absolute).or(own))
+}
+
+/// Takes out what must not reach an app.
+///
+/// `Proxy` would become the proxy of HTTP clients in the environment (CVE-2016-5385, "httpoxy"). The hop-by-hop headers of RFC 9110, 7.6.1 speak of the
+/// connection between the web server and us.
+fn leave_out(headers: &mut HeaderMap, arrival: &Arrival<'_>) {
+    for name in ["proxy", "keep-alive", "proxy-connection"] {
+        headers.remove(name);
+    }
+    for name in [header::TRANSFER_ENCODING, header::TE, header::TRAILER] {
+        headers.remove(name);
+    }
+    if !arrival.upgrade {
+        headers.remove(header::CONNECTION);
+        headers.remove(header::UPGRADE);
+    }
+    if arrival.trust == Trust::Passenger {
+        let own: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(OF_PASSENGER)).cloned().collect();
+        for name in own {
+            headers.remove(name);
+        }
+    }
+}
+
+fn join_cookies(headers: &mut HeaderMap, profile: &Profile) {
+    let several = headers.get_all(header::COOKIE).iter().nth(1).is_some();
+    if !several && !profile.joins_cookies_with_comma {
+        return;
+    }
+    let cookies = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    let joined = cookie::join(cookies, profile.joins_cookies_with_comma);
+    if !joined.is_empty()
+        && let Ok(joined) = HeaderValue::from_maybe_shared(Bytes::from(joined))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile;
+    use http::Request;
+
+    const UNIX: Arrival<'static> =
+        Arrival { peer: None, trust: Trust::Forwarded, mount: b"", profile: &profile::UNKNOWN, has_body: false, upgrade: false };
+    const PASSENGER: Arrival<'static> = Arrival { trust: Trust::Passenger, profile: &profile::PASSENGER, ..UNIX };
+
+    fn map(target: &str, headers: &[(&str, &str)], arrival: &Arrival<'_>) -> Result<(Parts, Meta), VarError> {
+        let request = headers.iter().fold(Request::get(target), |request, (name, value)| request.header(*name, *value));
+        parts_from_head(request.body(()).unwrap().into_parts().0, arrival)
+    }
+
+    fn meta(headers: &[(&str, &str)], arrival: &Arrival<'_>) -> (Option<String>, bool, Option<String>) {
+        let meta = map("/", headers, arrival).unwrap().1;
+        (meta.remote_addr.map(|addr| addr.to_string()), meta.https, meta.host)
+    }
+
+    #[test]
+    fn the_target_is_in_origin_form_with_the_mount_stripped() {
+        let mounted = Arrival { mount: b"/sub/", ..UNIX };
+        for (target, arrival, uri, mount) in [
+            ("/a%20b//c?q=%C3%A9", &UNIX, "/a%20b//c?q=%C3%A9", ""),
+            ("http://example.org/x?y", &UNIX, "/x?y", ""),
+            ("http://example.org", &UNIX, "/", ""),
+            ("http://example.org?y", &UNIX, "/?y", ""),
+            ("//host/x", &UNIX, "//host/x", ""),
+            ("*", &UNIX, "*", ""),
+            ("/sub/x?y", &mounted, "/x?y", "/sub"),
+            ("/sub", &mounted, "/", "/sub"),
+            ("/subway", &mounted, "/subway", ""),
+        ] {
+            let (parts, meta) = map(target, &[], arrival).unwrap();
+            assert_eq!((parts.uri.to_string().as_str(), meta.mount.as_str()), (uri, mount), "{target}");
+        }
+        assert_eq!(map("/sub/x?y", &[], &mounted).unwrap().1.original_uri, "/sub/x?y");
+        assert_eq!(map("example.org:443", &[], &UNIX).unwrap_err(), VarError::Uri, "CONNECT");
+    }
+
+    #[test]
+    fn of_what_a_front_says_the_last_word_counts() {
+        let said = [
+            ("host", "inner"),
+            ("x-forwarded-for", "192.0.2.66"),
+            ("x-forwarded-for", "192.0.2.66, 203.0.113.7"),
+            ("x-forwarded-proto", "http, https"),
+            ("x-forwarded-host", "evil.example, shop.example"),
+        ];
+        assert_eq!(meta(&said, &UNIX), (Some("203.0.113.7:0".into()), true, Some("shop.example".into())));
+        let stranger = Arrival { peer: Some("198.51.100.3:4711".parse().unwrap()), trust: Trust::Nobody, ..UNIX };
+        assert_eq!(meta(&said, &stranger), (Some("198.51.100.3:4711".into()), false, Some("inner".into())));
+        assert_eq!(meta(&[("host", "inner")], &UNIX), (None, false, Some("inner".into())));
+        let nonsense = [("x-forwarded-for", "unknown"), ("x-forwarded-host", "a b"), ("host", "inner")];
+        assert_eq!(meta(&nonsense, &UNIX), (None, false, Some("inner".into())));
+    }
+
+    #[test]
+    fn under_passenger_only_its_own_headers_count_and_no_app_sees_them() {
+        let said = [
+            ("host", "site.example"),
+            ("x-forwarded-for", "192.0.2.66"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil.example"),
+            ("!~passenger-client-address", "203.0.113.7"),
+            ("!~passenger-envvars", "TVlWQVIAaGVsbG8gd29ybGQA"),
+        ];
+        assert_eq!(meta(&said, &PASSENGER), (Some("203.0.113.7:0".into()), false, Some("site.example".into())));
+        let secure = [("!~passenger-proto", "https")];
+        assert_eq!(meta(&secure, &PASSENGER), (None, true, None));
+        let (parts, _) = map("/", &said, &PASSENGER).unwrap();
+        assert!(parts.headers.keys().all(|name| !name.as_str().starts_with(OF_PASSENGER)), "{:?}", parts.headers);
+        assert_eq!(parts.headers["x-forwarded-for"], "192.0.2.66", "an app may still look at what the client said");
+    }
+
+    #[test]
+    fn a_host_is_checked() {
+        for bad in [&[("host", "a b")][..], &[("host", "user@example.org")], &[("host", "one"), ("host", "two")], &[("host", "a:99999")]] {
+            assert_eq!(map("/", bad, &UNIX).unwrap_err(), VarError::Host, "{bad:?}");
+        }
+        let (_, meta) = map("http://example.org:81/", &[("host", "inner")], &UNIX).unwrap();
+        assert_eq!(meta.host.as_deref(), Some("example.org:81"));
+        assert_eq!(map("/", &[("host", "")], &UNIX).unwrap().1.host, None);
+    }
+
+    #[test]
+    fn headers_of_the_connection_stay_behind_unless_they_ask_for_an_upgrade() {
+        let said =
+            [("connection", "upgrade"), ("upgrade", "websocket"), ("te", "trailers"), ("proxy", "http://evil.example"), ("sec-websocket-key", "k")];
+        let names = |arrival| {
+            let (parts, _) = map("/", &said, arrival).unwrap();
+            parts.headers.keys().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&UNIX), ["sec-websocket-key"]);
+        assert_eq!(names(&Arrival { upgrade: true, ..UNIX }), ["connection", "upgrade", "sec-websocket-key"]);
+    }
+
+    #[test]
+    fn cookies_become_one_header() {
+        let cookie = |headers: &[(&str, &str)], arrival| map("/", headers, arrival).unwrap().0.headers["cookie"].clone();
+        assert_eq!(cookie(&[("cookie", "a=1"), ("cookie", "b=2")], &UNIX), "a=1; b=2");
+        assert_eq!(cookie(&[("cookie", "a=1, b=2")], &UNIX), "a=1, b=2");
+        assert_eq!(cookie(&[("cookie", "a=1, b=2")], &PASSENGER), "a=1; b=2");
+    }
+
+    #[test]
+    fn what_is_known_of_the_body_is_kept() {
+        let meta = map("/", &[("content-length", "7")], &Arrival { has_body: true, ..UNIX }).unwrap().1;
+        assert_eq!((meta.content_length, meta.no_body), (Some(7), false));
+        assert!(map("/", &[], &UNIX).unwrap().1.no_body);
+    }
+}

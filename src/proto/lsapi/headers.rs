@@ -1,0 +1,135 @@
+//! The header block in a BEGIN_REQUEST: the headers as the client wrote them, and the variables that CGI makes of them.
+
+use super::packet::{Begin, BeginError, INDEX, UNKNOWN, span};
+use crate::proto::{PairSpan, Params};
+use bytes::BytesMut;
+
+/// How many headers the index knows by their place.
+const KNOWN: usize = 25;
+
+/// Where the offsets of the index begin: behind the lengths and two bytes of padding.
+const OFFSETS: usize = 2 * KNOWN + 2;
+
+/// OpenLiteSpeed puts four zero bytes before the request line, so that no header is at offset 0, which means that there is none.
+const LEADING_ZEROS: usize = 4;
+
+/// Reads the headers of a packet whose index begins at `index`, and looks whether the index fits them.
+pub(super) fn read(begin: &Begin, packet: &mut [u8], index: usize, max: usize) -> Result<Vec<PairSpan>, BeginError> {
+    let start = index + INDEX + begin.unknown * UNKNOWN;
+    if start.checked_add(begin.header_len) != Some(packet.len()) {
+        return Err(BeginError::Broken("its parts do not make up its length"));
+    }
+    let block = packet.get_mut(start..).unwrap_or_default();
+    unfold(block);
+    let headers = read_lines(block, start, max)?;
+    check_index(begin, packet, index, start, &headers)?;
+    Ok(headers)
+}
+
+/// RFC 9112, 5.2: a server that receives an obsolete line folding MUST reject the message or "replace each received obs-fold with one or more SP octets".
+fn unfold(block: &mut [u8]) {
+    let folds: Vec<usize> = memchr::memchr_iter(b'\n', block).filter(|end| matches!(block.get(end + 1), Some(b' ' | b'\t'))).collect();
+    for end in folds {
+        for at in [end.saturating_sub(1), end] {
+            if let Some(byte) = block.get_mut(at).filter(|byte| matches!(byte, b'\r' | b'\n')) {
+                *byte = b' ';
+            }
+        }
+    }
+}
+
+/// The headers as ranges of the packet in which the block begins at `start`. The block has to end with its empty line.
+fn read_lines(block: &[u8], start: usize, max: usize) -> Result<Vec<PairSpan>, BeginError> {
+    const NO_END: BeginError = BeginError::Broken("the header block has no end");
+    let zeros = block.iter().take(LEADING_ZEROS).take_while(|byte| **byte == 0).count();
+    let mut headers = Vec::with_capacity(32);
+    let mut at = zeros;
+    let mut request_line = true;
+    loop {
+        let rest = block.get(at..).unwrap_or_default();
+        let end = memchr::memchr(b'\n', rest).ok_or(NO_END)?;
+        let line = rest.get(..end).unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line_at = start + at;
+        at += end + 1;
+        match (request_line, line) {
+            (true, []) => return Err(BeginError::Broken("the header block has no request line")),
+            (true, _) => request_line = false,
+            (false, []) if at == block.len() => return Ok(headers),
+            (false, []) => return Err(BeginError::Broken("something stands behind the header block")),
+            (false, _) if headers.len() == max => return Err(BeginError::TooMany),
+            (false, line) => headers.push(header(line, line_at).ok_or(BeginError::Malformed)?),
+        }
+    }
+}
+
+/// RFC 9112, 5.1: "No whitespace is allowed between the field name and colon".
+fn header(line: &[u8], line_at: usize) -> Option<PairSpan> {
+    let colon = memchr::memchr(b':', line)?;
+    let (name, value) = (line.get(..colon)?, line.get(colon + 1..)?);
+    if name.is_empty() || name.iter().any(u8::is_ascii_whitespace) {
+        return None;
+    }
+    let value_at = line_at + colon + 1 + (value.len() - value.trim_ascii_start().len());
+    span(line_at..line_at + colon).zip(span(value_at..value_at + value.trim_ascii().len()))
+}
+
+/// Everything that the index points to has to lie in one header line. The index of OpenLiteSpeed reaches out of the block where the block was cut.
+fn check_index(begin: &Begin, packet: &[u8], index: usize, start: usize, headers: &[PairSpan]) -> Result<(), BeginError> {
+    const ASTRAY: BeginError = BeginError::Broken("the index of the headers leads astray");
+    let in_one_line = |offset: usize, len: usize| {
+        let at = start + offset;
+        let behind = headers.partition_point(|(name, _)| name.start as usize <= at);
+        let next = headers.get(behind).map_or(packet.len(), |(name, _)| name.start as usize);
+        behind > 0 && at.checked_add(len).is_some_and(|end| end <= next)
+    };
+    let order = begin.order;
+    for known in 0..KNOWN {
+        let len = order.short_at(packet, index + 2 * known).ok_or(ASTRAY)?;
+        let offset = order.number_at(packet, index + OFFSETS + 4 * known).ok_or(ASTRAY)?;
+        if offset != 0 && !in_one_line(offset, len) {
+            return Err(ASTRAY);
+        }
+    }
+    for unknown in 0..begin.unknown {
+        let entry = index + INDEX + unknown * UNKNOWN;
+        for pair in [entry, entry + 8] {
+            let (offset, len) = order.number_at(packet, pair).zip(order.number_at(packet, pair + 4)).ok_or(ASTRAY)?;
+            if !in_one_line(offset, len) {
+                return Err(ASTRAY);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What `Content-Length` says, where it says one number and no two that differ.
+pub(super) fn content_length(packet: &[u8], headers: &[PairSpan]) -> Option<u64> {
+    let cut = |range: &std::ops::Range<u32>| packet.get(range.start as usize..range.end as usize).unwrap_or_default();
+    let mut values = headers.iter().filter(|(name, _)| cut(name).eq_ignore_ascii_case(b"content-length")).map(|(_, value)| cut(value));
+    let first = values.next().filter(|first| first.iter().all(u8::is_ascii_digit))?;
+    if values.any(|other| other != first) {
+        return None;
+    }
+    std::str::from_utf8(first).ok()?.parse().ok()
+}
+
+/// Puts the names that CGI gives the headers (RFC 3875, 4.1.18) behind the packet, and the headers behind the variables.
+pub(super) fn params(mut bytes: BytesMut, mut pairs: Vec<PairSpan>, headers: Vec<PairSpan>) -> Params {
+    bytes.reserve(headers.iter().map(|(name, _)| name.len() + b"HTTP_".len()).sum());
+    for (name, value) in &headers {
+        let at = bytes.len();
+        let known = match bytes.get(name.start as usize..name.end as usize).unwrap_or_default() {
+            name if name.eq_ignore_ascii_case(b"content-type") => Some(&b"CONTENT_TYPE"[..]),
+            name if name.eq_ignore_ascii_case(b"content-length") => Some(&b"CONTENT_LENGTH"[..]),
+            _ => None,
+        };
+        bytes.extend_from_slice(known.unwrap_or(b"HTTP_"));
+        for from in name.clone().filter(|_| known.is_none()) {
+            let byte = bytes.get(from as usize).copied().unwrap_or_default();
+            bytes.extend_from_slice(&[if byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }]);
+        }
+        pairs.extend(span(at..bytes.len()).map(|name| (name, value.clone())));
+    }
+    Params { bytes: bytes.freeze(), pairs, headers: Some(headers) }
+}

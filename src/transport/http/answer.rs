@@ -1,0 +1,179 @@
+//! A request of hyper in work, and its response: an [`Exchange`] as hyper wants to have it.
+
+use super::{common::Handle, upload::Upload};
+use crate::{
+    cgi::response::Head,
+    diagnostic::codes as code,
+    transport::{
+        Shared,
+        exchange::{Exchange, Failure, Step},
+        exchanges::Permit,
+        timers::UPLOAD_STALL,
+    },
+};
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use http_body::Frame;
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// The response broke after its head had gone out; hyper then gives the connection up, which is how HTTP shows it.
+#[derive(Debug, thiserror::Error)]
+#[error("the response broke")]
+pub(super) struct Broken;
+
+/// The place of a request on its connection, given back when the response has ended in whatever way.
+pub(super) struct Place {
+    pub(super) common: Handle,
+    pub(super) shared: Arc<Shared>,
+    pub(super) permit: Option<Permit>,
+    pub(super) complete: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.permit = None;
+        self.common.lock().end(self.complete, Instant::now() + self.shared.limits.linger_timeout);
+    }
+}
+
+/// What the service of hyper answers with.
+pub(super) enum Answer {
+    /// In the place of a handler that is never called.
+    Refused(Option<Response<Stream>>),
+    InWork(Option<Box<InWork>>),
+}
+
+/// A request whose response has not begun.
+pub(super) struct InWork {
+    pub(super) exchange: Exchange,
+    pub(super) place: Place,
+    pub(super) timeout: Duration,
+    pub(super) sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl InWork {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        loop {
+            let (heard, failure) = {
+                let mut common = self.place.common.lock();
+                if common.upload.as_ref().is_none_or(Upload::is_over) {
+                    self.exchange.upload_ended();
+                }
+                (common.heard, common.failure.take())
+            };
+            if let Some(failure) = failure {
+                self.exchange.fail(failure);
+            }
+            if let Poll::Ready(step) = self.exchange.poll(cx) {
+                return Poll::Ready(step);
+            }
+            self.place.common.lock().upload_first = self.exchange.waits_for_upload();
+            let deadline = heard + self.timeout;
+            let stalled = self.exchange.held_since().map(|since| since.max(heard) + UPLOAD_STALL);
+            ready!(self.poll_sleep(stalled.map_or(deadline, |stalled| stalled.min(deadline)), cx));
+            let now = Instant::now();
+            if stalled.is_some_and(|stalled| stalled <= now) {
+                self.exchange.upload_ended();
+            } else if deadline <= now {
+                let sentence = "the handler took longer than the request timeout";
+                self.exchange.fail(Failure { status: StatusCode::GATEWAY_TIMEOUT, code: code::REQUEST_TIMEOUT, sentence });
+            }
+        }
+    }
+
+    fn poll_sleep(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if until < sleep.deadline() || sleep.is_elapsed() {
+            sleep.as_mut().reset(until);
+        }
+        sleep.as_mut().poll(cx)
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<Response<Stream>, Broken>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Refused(response) => Poll::Ready(response.take().ok_or(Broken)),
+            Self::InWork(in_work) => {
+                let Some(work) = in_work else { return Poll::Ready(Err(Broken)) };
+                let step = ready!(work.poll(cx));
+                let work = in_work.take();
+                let (Step::Head { head, start }, Some(work)) = (step, work) else { return Poll::Ready(Err(Broken)) };
+                Poll::Ready(Ok(response(*head, start, Some(*work))))
+            }
+        }
+    }
+}
+
+/// The page in the place of a response.
+pub(super) fn refusal(failure: Failure, head_request: bool) -> Response<Stream> {
+    tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence);
+    let (head, page) = Head::of_error(failure.status, failure.code.as_str(), head_request);
+    response(head, page, None)
+}
+
+fn response(head: Head, start: Bytes, work: Option<InWork>) -> Response<Stream> {
+    let length = head.length();
+    let mut rest = work.map(|work| (work.exchange, work.place));
+    if !head.body_allowed
+        && let Some((_, place)) = &mut rest
+    {
+        place.complete = true;
+        rest = None;
+    }
+    let mut response = Response::new(Stream { start, rest });
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    if let Some(length) = length {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    response
+}
+
+/// The body of a response.
+pub(super) struct Stream {
+    start: Bytes,
+    rest: Option<(Exchange, Place)>,
+}
+
+impl http_body::Body for Stream {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if !self.start.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.start)))));
+        }
+        let Some((exchange, place)) = &mut self.rest else { return Poll::Ready(None) };
+        let failure = place.common.lock().failure.take();
+        // A request body that was cut is told to who reads it; a response that does not need it goes on.
+        if let Some(failure) = failure.filter(|failure| failure.code == code::NO_ROOM_FOR_BODY) {
+            exchange.fail(failure);
+        }
+        match ready!(exchange.poll(cx)) {
+            Step::Data(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            Step::End => {
+                place.complete = true;
+                self.rest = None;
+                Poll::Ready(None)
+            }
+            Step::Broken { .. } | Step::Head { .. } => {
+                self.rest = None;
+                Poll::Ready(Some(Err(Broken)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.start.is_empty() && self.rest.is_none()
+    }
+}

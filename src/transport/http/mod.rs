@@ -1,0 +1,271 @@
+//! The HTTP door: a connection that speaks HTTP/1.1, with hyper for its bytes and everything else as on any other connection.
+
+mod answer;
+mod common;
+mod link;
+mod service;
+mod upload;
+
+use super::{Shared, connection::FRESH, socket::Socket, timers::PROBE};
+use crate::{app::BoxApp, diagnostic::codes as code, gateway::http::HttpPeer, limits::Limits, transport::exchange::Failure};
+use answer::{Answer, Broken, Stream};
+use common::Handle;
+use http::{Request, StatusCode};
+use hyper::{
+    body::Incoming,
+    server::conn::http1::{Builder, UpgradeableConnection},
+    service::HttpService,
+};
+use hyper_util::rt::TokioIo;
+use link::Link;
+use service::Entrance;
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, ready},
+};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use upload::{Pulled, Upload};
+
+/// hyper panics below this.
+const SMALLEST_BUFFER: usize = 8 * 1024;
+
+/// The largest piece of what is read or waits to be written that hyper holds.
+const BUFFER: usize = 64 * 1024;
+
+/// Up to so many headers hyper reads without an allocation for them.
+const HEADERS_FOR_FREE: usize = 100;
+
+/// Serves one connection until it is over, and until what it may have become is over too.
+pub(super) async fn serve_http(socket: Socket, app: BoxApp, shared: Arc<Shared>) {
+    let (gone, upgraded) = (CancellationToken::new(), Arc::clone(&shared.upgraded));
+    let entrance = Entrance::new(Handle::new(socket), app, Arc::clone(&shared));
+    let common = entrance.common();
+    // Passenger has asked the client for the body already, and would take a `100 Continue` for an answer that is on its way.
+    let link = Link::new(common.clone(), shared.http.peer == HttpPeer::Passenger, gone.clone().drop_guard());
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| entrance.answer(request));
+    let conn = builder(&shared.limits).serve_connection(TokioIo::new(link), service).with_upgrades();
+    let mut driver = Driver { conn, common, stop: None, stopping: false, told_to_stop: false, told_end: false, sleep: None, probe: None, shared };
+    poll_fn(|cx| driver.poll(cx)).await;
+    driver.common.lock().watched = false;
+    drop(driver);
+    upgraded.fetch_add(1, Ordering::Relaxed);
+    gone.cancelled().await;
+    upgraded.fetch_sub(1, Ordering::Relaxed);
+}
+
+fn builder(limits: &Limits) -> Builder {
+    let mut builder = Builder::new();
+    // The clock is ours, as for all other connections.
+    builder.header_read_timeout(None).max_header_size(limits.params_bytes).max_buf_size(limits.params_bytes.max(BUFFER).max(SMALLEST_BUFFER));
+    if limits.params_pairs != HEADERS_FOR_FREE {
+        builder.max_headers(limits.params_pairs);
+    }
+    builder
+}
+
+/// One connection: hyper, the body of the request in work, and the clock.
+struct Driver<S>
+where
+    S: HttpService<Incoming>,
+{
+    conn: UpgradeableConnection<TokioIo<Link>, S>,
+    common: Handle,
+    shared: Arc<Shared>,
+    stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    stopping: bool,
+    told_to_stop: bool,
+    /// hyper was asked to look at the end of the input, which it had not been told of.
+    told_end: bool,
+    sleep: Option<Pin<Box<Sleep>>>,
+    probe: Option<Instant>,
+}
+
+/// What ends first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Head,
+    Idle,
+    Write,
+    Discard,
+    Probe,
+}
+
+impl<S> Driver<S>
+where
+    S: HttpService<Incoming, Future = Answer, ResBody = Stream, Error = Broken>,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Poll::Ready(ended) = Pin::new(&mut self.conn).poll(cx) {
+                ended.unwrap_or_else(|error| tell(&error));
+                return Poll::Ready(());
+            }
+            match self.poll_upload(cx) {
+                Poll::Ready(Some(pulled)) if !self.take_pulled(pulled) => return Poll::Ready(()),
+                Poll::Ready(Some(_)) => continue,
+                Poll::Ready(None) | Poll::Pending => {}
+            }
+            if self.poll_stop(cx) || self.must_look_at_end() {
+                continue;
+            }
+            if !ready!(self.poll_clock(cx)) {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    fn poll_upload(&self, cx: &mut Context<'_>) -> Poll<Option<Pulled>> {
+        let mut common = self.common.lock();
+        // While our own write is blocked the peer may be waiting for us to read: Apache sends the whole body before it takes any of the response.
+        let urgent = common.write_blocked.is_some() || common.upload_first;
+        match &mut common.upload {
+            Some(upload) => upload.poll(urgent, cx).map(Some),
+            None => Poll::Ready(None),
+        }
+    }
+
+    /// False when the peer is gone.
+    fn take_pulled(&self, pulled: Pulled) -> bool {
+        let mut common = self.common.lock();
+        let failure = |status, code, sentence| Some(Failure { status, code, sentence });
+        match pulled {
+            Pulled::Piece | Pulled::End => {}
+            Pulled::Cut if common.hung_up() => return false,
+            Pulled::Cut => common.failure = failure(StatusCode::BAD_REQUEST, code::BODY_CUT, "the request body is shorter than its declared length"),
+            Pulled::Malformed => {
+                common.failure = failure(StatusCode::BAD_REQUEST, code::VIOLATION, "the chunks of the request body cannot be read");
+            }
+            Pulled::NoRoom => {
+                let sentence = "the request body had to wait on disk, and could not be written there";
+                common.failure = failure(StatusCode::INSUFFICIENT_STORAGE, code::NO_ROOM_FOR_BODY, sentence);
+            }
+        }
+        // A body on its way shows that somebody is still there: the time of the handler starts again.
+        common.heard = Instant::now();
+        if !common.in_work && common.upload.as_ref().is_some_and(Upload::is_over) {
+            common.upload = None;
+        }
+        true
+    }
+
+    /// Tells hyper to leave when the process is told to: an idle connection is closed, a request in work is finished. A request whose head is on its way
+    /// is waited for, since hyper would drop it.
+    fn poll_stop(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.stopping {
+            let stop = self.stop.get_or_insert_with(|| Box::pin(self.shared.stop.clone().cancelled_owned()));
+            self.stopping = stop.as_mut().poll(cx).is_ready();
+        }
+        let ready = self.stopping && !self.told_to_stop && self.common.lock().begun.is_none();
+        if ready {
+            self.told_to_stop = true;
+            Pin::new(&mut self.conn).graceful_shutdown();
+        }
+        ready
+    }
+
+    /// Whether the peer stopped writing while hyper was not told, and the time has come to tell it.
+    fn must_look_at_end(&mut self) -> bool {
+        let common = self.common.lock();
+        let due = common.half_closed && !common.is_our_turn();
+        due && !std::mem::replace(&mut self.told_end, true)
+    }
+
+    /// Ready with whether to go on.
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let now = Instant::now();
+        let Some((ends, until)) = self.first_end(now) else { return Poll::Pending };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if until < sleep.deadline() || sleep.is_elapsed() {
+            sleep.as_mut().reset(until);
+        }
+        ready!(sleep.as_mut().poll(cx));
+        Poll::Ready(until > Instant::now() || self.expire(ends))
+    }
+
+    fn first_end(&mut self, now: Instant) -> Option<(Ends, Instant)> {
+        let (common, limits) = (self.common.lock(), &self.shared.limits);
+        let probing = common.in_work && !common.read_waits;
+        self.probe = probing.then(|| self.probe.unwrap_or(now + PROBE));
+        let discard = common.upload.as_ref().and_then(Upload::discard_until);
+        let quiet = !common.in_work && common.write_blocked.is_none() && discard.is_none();
+        let head = common.begun.map(|begun| begun + limits.params_timeout);
+        let ends = [
+            (Ends::Head, head.filter(|_| quiet)),
+            (Ends::Idle, (quiet && head.is_none()).then(|| common.idle_since + limits.idle_timeout)),
+            (Ends::Write, common.write_blocked.map(|since| since + limits.write_timeout)),
+            (Ends::Discard, discard.map(|until| if self.stopping { until.min(now + FRESH) } else { until })),
+            (Ends::Probe, self.probe),
+        ];
+        ends.into_iter().filter_map(|(ends, until)| Some((ends, until?))).min_by_key(|(_, until)| *until)
+    }
+
+    /// Does what the limit that has ended asks for; false ends the connection.
+    fn expire(&mut self, ends: Ends) -> bool {
+        match ends {
+            Ends::Idle => false,
+            Ends::Head => {
+                tracing::warn!(target: "lodger", "{}: the connection was closed: the head of a request was not complete in time", code::PARAMS_TIMEOUT);
+                false
+            }
+            Ends::Write => {
+                tracing::warn!(target: "lodger", "{}: the connection was closed: the web server took none of the bytes offered to it", code::WRITE_STALLED);
+                false
+            }
+            Ends::Discard => {
+                self.common.lock().upload = None;
+                true
+            }
+            Ends::Probe => {
+                self.probe = None;
+                !self.common.lock().hung_up()
+            }
+        }
+    }
+}
+
+/// What hyper could not read is told once; a peer that left, and a response that broke, were told elsewhere or are nobody's mistake.
+fn tell(error: &hyper::Error) {
+    if error.is_parse_too_large() {
+        tracing::warn!(target: "lodger", "{}: the head of a request is larger than the limit", code::PARAMS_TOO_LARGE);
+    } else if error.is_parse() {
+        tracing::warn!(target: "lodger", "{}: the connection was closed: the request is not HTTP/1.1: {error}", code::VIOLATION);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{app::App as _, gateway::Ownership, transport::connection::serve_connection};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::UnixStream,
+    };
+
+    #[tokio::test]
+    async fn a_connection_that_became_something_else_is_work_until_its_end() {
+        let app = tower::service_fn(|request: Request<crate::Body>| async move {
+            tokio::spawn(async move {
+                let upgraded = hyper::upgrade::on(request).await.unwrap();
+                // It lives for as long as the other end does.
+                TokioIo::new(upgraded).read_to_end(&mut Vec::new()).await.unwrap();
+            });
+            let response = http::Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
+            response.header("connection", "upgrade").header("upgrade", "something").body(String::new())
+        });
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let shared = Shared::new(Limits::default(), Ownership::Shared, CancellationToken::new());
+        let served = tokio::spawn(serve_connection(Socket::Unix(theirs), app.into_box(), Arc::clone(&shared)));
+        ours.write_all(b"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: upgrade\r\nUpgrade: something\r\n\r\n").await.unwrap();
+        let mut answer = vec![0; 12];
+        ours.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, b"HTTP/1.1 101");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert_eq!((shared.work().in_work, shared.in_work.load(Ordering::Relaxed)), (1, 0));
+        drop(ours);
+        served.await.unwrap();
+        assert_eq!(shared.work().in_work, 0);
+    }
+}

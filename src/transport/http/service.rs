@@ -1,0 +1,131 @@
+//! Requests of hyper become requests in work.
+
+use super::{
+    answer::{Answer, InWork, Place, refusal},
+    common::Handle,
+    upload::Upload,
+};
+use crate::{
+    app::BoxApp,
+    body::Body,
+    cgi::{
+        CgiVars,
+        http::{Arrival, Trust, parts_from_head},
+    },
+    diagnostic::codes as code,
+    ext,
+    gateway::{Gateway, http::HttpPeer},
+    profile::{self, Profile},
+    proto::Refusal,
+    telemetry::log,
+    transport::{
+        Shared,
+        exchange::{Exchange, Failure},
+        exchanges::Permit,
+        inbox::{self, Expected},
+        intake::{insert_extensions, not_a_request, refused},
+    },
+};
+use http::{Method, Request, StatusCode, header, request::Parts};
+use http_body::Body as _;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+/// Where the requests of one connection come in.
+pub(super) struct Entrance {
+    common: Handle,
+    app: BoxApp,
+    shared: Arc<Shared>,
+    peer: Option<SocketAddr>,
+    trust: Trust,
+    profile: &'static Profile,
+}
+
+impl Entrance {
+    pub(super) fn new(common: Handle, app: BoxApp, shared: Arc<Shared>) -> Self {
+        let peer = common.lock().socket.peer_addr();
+        let is_local = peer.is_none_or(|peer| peer.ip().to_canonical().is_loopback());
+        let (trust, profile) = match shared.http.peer {
+            HttpPeer::Passenger => (Trust::Passenger, &profile::PASSENGER),
+            HttpPeer::Lsnode => (Trust::Forwarded, &profile::LITESPEED),
+            HttpPeer::Any if is_local => (Trust::Forwarded, &profile::UNKNOWN),
+            HttpPeer::Any => (Trust::Nobody, &profile::UNKNOWN),
+        };
+        Self { common, app, shared, peer, trust, profile }
+    }
+
+    pub(super) fn common(&self) -> Handle {
+        self.common.clone()
+    }
+
+    /// Begins a request.
+    pub(super) fn answer(&self, request: Request<Incoming>) -> Answer {
+        let (parts, incoming) = request.into_parts();
+        let head_request = parts.method == Method::HEAD;
+        let on_demand = parts.headers.get(header::EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        match self.request(parts, &incoming) {
+            Ok((request, inbox, permit)) => {
+                let has_body = !incoming.is_end_stream();
+                let upgrade = request.extensions().get::<OnUpgrade>().is_some();
+                let timeout = self.shared.limits.request_timeout.min(self.profile.request_timeout_max.unwrap_or(Duration::MAX));
+                self.common.lock().begin(has_body.then(|| Upload::new(incoming, inbox, on_demand)));
+                let place = self.place(Some(permit));
+                match log::guard(|| self.app.clone()) {
+                    Ok(app) => {
+                        let exchange = Exchange::new(app, request, self.profile, has_body, upgrade);
+                        Answer::InWork(Some(Box::new(InWork { exchange, place, timeout, sleep: None })))
+                    }
+                    Err(_) => {
+                        let sentence = "the app panicked when it was cloned";
+                        let failure = Failure { status: StatusCode::INTERNAL_SERVER_ERROR, code: code::APP_PANICKED, sentence };
+                        Answer::Refused(Some(refusal(failure, head_request)))
+                    }
+                }
+            }
+            Err(failure) => {
+                let (inbox, _) = inbox::channel(0, Expected::default());
+                self.common.lock().begin(Some(Upload::new(incoming, inbox, on_demand)));
+                drop(self.place(None));
+                Answer::Refused(Some(refusal(failure, head_request)))
+            }
+        }
+    }
+
+    fn place(&self, permit: Option<Permit>) -> Place {
+        Place { common: self.common.clone(), shared: Arc::clone(&self.shared), permit, complete: false }
+    }
+
+    /// The request for the app, with the end of its body that the connection holds.
+    fn request(&self, mut parts: Parts, incoming: &Incoming) -> Result<(Request<Body>, inbox::Inbox, Permit), Failure> {
+        if self.shared.http.peer == HttpPeer::Passenger && parts.extensions.remove::<OnUpgrade>().is_some() && asks_for_websocket(&parts) {
+            let sentence = "the request asks for a WebSocket, which Apache with Passenger does not pass on";
+            return Err(Failure { status: StatusCode::BAD_REQUEST, code: code::NO_UPGRADE, sentence });
+        }
+        let upgrade = parts.extensions.get::<OnUpgrade>().is_some();
+        let arrival = Arrival {
+            peer: self.peer,
+            trust: self.trust,
+            mount: &self.shared.http.mount,
+            profile: self.profile,
+            has_body: !incoming.is_end_stream(),
+            upgrade,
+        };
+        let (parts, meta) = parts_from_head(parts, &arrival).map_err(|error| not_a_request(&error))?;
+        let limits = &self.shared.limits;
+        if limits.body_bytes.zip(meta.content_length).is_some_and(|(limit, length)| length > limit) {
+            let sentence = "the declared length of the request body is over the limit";
+            return Err(Failure { status: StatusCode::PAYLOAD_TOO_LARGE, code: code::BODY_TOO_LARGE, sentence });
+        }
+        let permit = Permit::take(&self.shared).ok_or_else(|| refused(Refusal::TooManyRequests))?;
+        let expected = Expected { length: meta.content_length, none: meta.no_body, limit: limits.body_bytes };
+        let (inbox, body) = inbox::channel(limits.body_window, expected);
+        let mut request = Request::from_parts(parts, Body::incoming(body, limits.body_bytes));
+        insert_extensions(&mut request, ext::Exchange::new(CgiVars::new(), Gateway::Http, self.profile, meta, self.shared.listener.clone()));
+        Ok((request, inbox, permit))
+    }
+}
+
+fn asks_for_websocket(parts: &Parts) -> bool {
+    let protocols = parts.headers.get_all(header::UPGRADE).into_iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    protocols.into_iter().any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+}
