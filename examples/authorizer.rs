@@ -5,12 +5,11 @@
 
 use std::process::ExitCode;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{COOKIE, WWW_AUTHENTICATE};
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, http::HeaderMap};
+use axum::{Extension, Router};
 use lodger::{RequestExt as _, Role, Variables};
 
 fn main() -> ExitCode {

@@ -48,7 +48,15 @@ static GENERATION: LazyLock<String> = LazyLock::new(generation_beside_the_binary
 fn main() -> ExitCode {
     // The file may change while the process lives; what counts is what it said at the start.
     LazyLock::force(&GENERATION);
-    lodger::run(router)
+    lodger::run(start)
+}
+
+/// Waits as many milliseconds as a file `start-delay` beside the binary says, and fails with the text of a file `start-error`, where there are such files.
+async fn start() -> Result<Router, String> {
+    if let Some(ms) = beside_the_binary("start-delay").ok().and_then(|ms| ms.parse().ok()) {
+        sleep(Duration::from_millis(ms)).await;
+    }
+    beside_the_binary("start-error").map_or_else(|_| Ok(router()), Err)
 }
 
 fn router() -> Router {
@@ -74,9 +82,9 @@ fn router() -> Router {
         .route("/stderr", get(stderr))
         .route("/pid", get(pid))
         .route("/background", get(background))
-        .route("/environ", get(environ))
         .route("/grant", any(grant))
         .route("/filter", any(filter))
+        .route("/environ", get(environ))
         .layer(MapRequestLayer::new(|request: Request| {
             BEGUN.fetch_add(1, Relaxed);
             request
@@ -410,6 +418,10 @@ fn append_line(file: &FilePath, ms: u64) -> io::Result<()> {
 }
 
 fn generation_beside_the_binary() -> String {
-    let file = std::env::current_exe().map(|binary| binary.with_file_name("generation"));
-    file.and_then(std::fs::read_to_string).map_or_else(|_| "0".to_owned(), |text| text.trim().to_owned())
+    beside_the_binary("generation").unwrap_or_else(|_| "0".to_owned())
+}
+
+fn beside_the_binary(name: &str) -> io::Result<String> {
+    let text = std::fs::read_to_string(std::env::current_exe()?.with_file_name(name))?;
+    Ok(text.trim().to_owned())
 }

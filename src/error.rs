@@ -64,15 +64,18 @@ impl Error {
 
     /// Code, sentence, all sources and hint, for a person.
     pub(crate) fn report(&self) -> String {
-        let mut text = format!("error[{}]: {}", self.code(), self.0.sentence);
+        format!("error[{}]: {}\n  hint: {}", self.code(), self.story(), self.hint())
+    }
+
+    /// The sentence and all sources.
+    pub(crate) fn story(&self) -> String {
+        let mut text = self.0.sentence.clone();
         let mut source = std::error::Error::source(self);
         while let Some(error) = source {
             text.push_str(": ");
             text.push_str(&error.to_string());
             source = error.source();
         }
-        text.push_str("\n  hint: ");
-        text.push_str(self.hint());
         text
     }
 }

@@ -34,16 +34,8 @@ static NONE: LazyLock<Exchange> = LazyLock::new(|| {
 });
 
 impl Exchange {
-    pub(crate) fn new(vars: CgiVars, gateway: Gateway, profile: &'static Profile, meta: Meta, listener: Option<Arc<str>>) -> Self {
-        Self(Arc::new(Inner { vars, gateway: Some(gateway), profile, meta, role: Role::Responder, listener }))
-    }
-
-    /// The same in another role, for an exchange that nobody else has seen.
-    pub(crate) fn in_role(mut self, role: Role) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.role = role;
-        }
-        self
+    pub(crate) fn new(vars: CgiVars, gateway: Gateway, profile: &'static Profile, meta: Meta, role: Role, listener: Option<Arc<str>>) -> Self {
+        Self(Arc::new(Inner { vars, gateway: Some(gateway), profile, meta, role, listener }))
     }
 
     /// All variables that the web server sent.
@@ -98,17 +90,17 @@ impl Exchange {
         self.0.meta.host.as_deref()
     }
 
+    /// What the web server asks of the app: to answer, nearly always.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.0.role
+    }
+
     /// The name of the socket that the request came in by, where systemd gave it one (`FileDescriptorName=` in the socket unit, else the name of the unit).
     /// None elsewhere.
     #[must_use]
     pub fn listener(&self) -> Option<&str> {
         self.0.listener.as_deref()
-    }
-
-    /// What the web server asks of the app: to answer, nearly always.
-    #[must_use]
-    pub fn role(&self) -> Role {
-        self.0.role
     }
 
     /// The name of the site that the request was given to, where several are served. None for a program that is one site.
@@ -174,14 +166,14 @@ pub trait RequestExt: sealed::Sealed {
         self.exchange().host()
     }
 
-    /// See [`Exchange::listener`].
-    fn listener(&self) -> Option<&str> {
-        self.exchange().listener()
-    }
-
     /// See [`Exchange::role`].
     fn role(&self) -> Role {
         self.exchange().role()
+    }
+
+    /// See [`Exchange::listener`].
+    fn listener(&self) -> Option<&str> {
+        self.exchange().listener()
     }
 
     /// See [`Exchange::site`].

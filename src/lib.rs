@@ -19,6 +19,7 @@
 //! * [`RequestExt`]: what the web server said about a request beyond `http::Request`.
 //! * [`testing::oneshot`]: a request through all of lodger in a test of your app.
 //!
+//! * [`Role`], [`Variables`]: a program that guards pages which something else answers.
 //! * [`background`], [`state_dir`]: work and files that outlive a response or a process.
 //!
 //! What the app prints to stdout never reaches a visitor: behind a web server it goes to a log or nowhere. Log with `tracing`; warnings and errors go to the log of the site,
@@ -45,8 +46,8 @@ mod transport;
 mod app;
 mod body;
 mod ext;
-mod hints;
 mod role;
+mod hints;
 mod limits;
 mod profile;
 mod error;

@@ -1,5 +1,7 @@
 //! A process that serves: from the sockets that it was given to its last request.
 
+mod passenger;
+
 use crate::{
     app::BoxApp,
     cgi::CgiVars,
@@ -19,6 +21,7 @@ use crate::{
     },
 };
 use futures_util::future::join_all;
+pub(crate) use passenger::serve_passenger;
 use std::{
     future::Future,
     sync::{Arc, atomic::Ordering},
@@ -90,7 +93,7 @@ pub(crate) async fn serve_sockets(
     let Start { sockets, ownership, terms } = start;
     let drain_timeout = match ownership {
         Ownership::ModFcgid => limits.drain_timeout.min(MOD_FCGID_DRAIN),
-        Ownership::Own | Ownership::Shared => limits.drain_timeout,
+        Ownership::Own | Ownership::Passenger | Ownership::Shared => limits.drain_timeout,
     };
     let mut signals = Signals::watch().map_err(|error| runtime_error(error.to_string()))?;
     let Doors { listeners, connections } = Doors::open(sockets)?;

@@ -69,6 +69,8 @@ pub struct Profile {
     pub(crate) joins_repeated_headers: bool,
     /// Whether a path may be split so that `PATH_INFO` is everything and `SCRIPT_NAME` is a made-up first segment.
     pub(crate) invents_script_name: bool,
+    /// Whether a `SCRIPT_NAME` with a slash at its end is where the app lives and never the page that was asked for.
+    pub(crate) ends_mount_with_slash: bool,
     /// The status codes that this server passes on, as ranges; any other becomes 200 there. Empty for a server that passes on all.
     pub(crate) known_statuses: &'static [(u16, u16)],
     /// The header for sending files.
@@ -125,6 +127,7 @@ impl Profile {
             joins_cookies_with_comma: false,
             joins_repeated_headers: false,
             invents_script_name: false,
+            ends_mount_with_slash: false,
             known_statuses: &[],
             offload: None,
             flush: Flush::ByItself,
@@ -167,6 +170,7 @@ impl Profile {
             // 444 is known to it as the order to drop the client, and so not known to us.
             known_statuses: &[(200, 208), (300, 308), (400, 443), (445, 451), (500, 510)],
             offload: Some(Offload::LiteSpeedLocation),
+            ends_mount_with_slash: true,
             ..Self::new(name)
         }
     }

@@ -12,6 +12,8 @@ use std::{
 /// The web server makes variables of its own of them when the response has status 200 (FastCGI specification 6.3), so that a CGI program, a PHP page or another
 /// lodger app finds `AUTH_METHOD` among its variables. On every other response they mean nothing and go nowhere.
 ///
+/// Put no secret here: Apache's mod_fcgid shows the visitor the header `Variable-AUTH_METHOD` too.
+///
 /// ```
 /// fn grant() -> Result<http::Response<String>, lodger::VariableError> {
 ///     let mut response = http::Response::new(String::new());
@@ -111,7 +113,8 @@ mod tests {
     #[test]
     fn the_file_of_a_filter_is_given_once() {
         let data = FilterData::new(Body::empty());
-        assert!(data.clone().take().is_some());
-        assert!(data.take().is_none());
+        let other = data.clone();
+        assert!(data.take().is_some());
+        assert!(other.take().is_none());
     }
 }

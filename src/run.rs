@@ -6,10 +6,10 @@ use crate::{
     cgi::response,
     diagnostic::codes as code,
     error::{BoxError, Error},
-    gateway::{Decision, Handed, Ownership, Terms, decide, fd0, http::is_lsnode},
+    gateway::{Decision, Handed, Ownership, Terms, decide, fd0, http::is_lsnode, passenger::WORK_DIR},
     limits::Limits,
-    process::{Start, serve_cgi, serve_sockets},
-    serve::{arguments, passenger_not_served, runtime_error, socket_error, started_by_nobody},
+    process::{Start, serve_cgi, serve_passenger, serve_sockets},
+    serve::{arguments, runtime_error, socket_error, started_by_nobody},
     sys,
     telemetry::log,
     transport::{door::Door, stdio},
@@ -111,7 +111,7 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         log::install();
         log::install_panic_hook();
         match decide(&fd0::facts(arguments)) {
-            Decision::Passenger(_) => report(&passenger_not_served(), 1),
+            Decision::Passenger(folder) => self.passenger(folder),
             Decision::Cgi => self.cgi(),
             Decision::Socket(path) => self.command_line(&arguments(), Some(path)),
             Decision::CommandLine => self.command_line(&arguments(), None),
@@ -150,6 +150,18 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         self.block_on(|app| async move {
             let whole = serve_cgi(vars, start(app), limits).await?;
             Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        })
+    }
+
+    /// Behind Phusion Passenger, which shows the operator why an app does not start; so it is told, and the process ends.
+    fn passenger(self, folder: PathBuf) -> ExitCode {
+        sys::close_on_exec_from(3);
+        // A program of this kind that the app starts was not started by Passenger.
+        sys::forget_variables([WORK_DIR.into()]);
+        let limits = self.limits.clone();
+        self.block_on(|app| async move {
+            let app = async { build(&app).await.map_err(app_did_not_start) };
+            serve_passenger(folder, app, limits, pending()).await.map(|()| ExitCode::SUCCESS)
         })
     }
 
@@ -247,6 +259,11 @@ async fn build<M>(app: &impl IntoApp<M>) -> Result<BoxApp, BoxError> {
         Err(panic) => Poll::Ready(Err(panic)),
     });
     built.await.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()))
+}
+
+fn app_did_not_start(cause: BoxError) -> Error {
+    let hint = "look for files beside the program, since a web server sets no HOME, and read what the app printed to the log";
+    Error::new(code::APP_DID_NOT_START, crate::Blame::App, "the app could not start", hint).with_source(cause)
 }
 
 fn note_failed_start(error: &BoxError) {

@@ -6,7 +6,7 @@ use crate::{
     error::{Blame, Error},
     gateway::{Decision, Terms, decide, fd0},
     limits::Limits,
-    process::{Start, serve_cgi, serve_sockets},
+    process::{Start, serve_cgi, serve_passenger, serve_sockets},
     transport::stdio,
 };
 use std::{
@@ -87,7 +87,7 @@ impl<S: App> IntoFuture for Serve<S> {
             // A library does not do what the arguments of its program say; that there are some shows that a task runner started it.
             let decision = decide(&fd0::facts(arguments));
             match decision {
-                Decision::Passenger(_) => return Err(passenger_not_served()),
+                Decision::Passenger(folder) => return serve_passenger(folder, ready(Ok(app)), limits, trigger).await,
                 Decision::Cgi => return serve_cgi(stdio::environment(), ready(app), limits).await.map(drop),
                 Decision::Connection { certain: false } if !tokio::task::spawn_blocking(fd0::somebody_speaks).await.unwrap_or(false) => {
                     return Err(started_by_nobody());
@@ -113,12 +113,6 @@ pub(crate) fn started_by_nobody() -> Error {
         "no web server started this program",
         "upload it to your web space and let Apache, LiteSpeed or nginx start it, or give it a Unix socket with `serve --socket PATH`",
     )
-}
-
-/// The error of a program that Phusion Passenger started.
-pub(crate) fn passenger_not_served() -> Error {
-    let hint = "let the web server start it as FastCGI or CGI: `htaccess-samples/` shows how";
-    Error::new(code::PASSENGER_START, Blame::Gateway, "Phusion Passenger started this program, which does not speak its handshake", hint)
 }
 
 pub(crate) fn socket_error(error: io::Error) -> Error {

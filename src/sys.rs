@@ -81,8 +81,13 @@ pub(crate) fn same_file(one: RawFd, other: RawFd) -> bool {
 pub(crate) fn wait_readable(fd: RawFd, at_most: Duration) -> bool {
     let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     let ms = libc::c_int::try_from(at_most.as_millis()).unwrap_or(libc::c_int::MAX);
-    // SAFETY: one live pollfd, as told.
-    unsafe { libc::poll(&raw mut poll, 1, ms) == 1 }
+    loop {
+        // SAFETY: one live pollfd, as told.
+        match check(unsafe { libc::poll(&raw mut poll, 1, ms) }) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            ready => return ready.is_ok_and(|ready| ready == 1),
+        }
+    }
 }
 
 /// The address family of a socket.
@@ -249,6 +254,18 @@ pub(crate) fn terminate(pid: u32) -> io::Result<()> {
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
     // SAFETY: sends a signal and touches no memory.
     check(unsafe { libc::kill(pid, libc::SIGTERM) }).map(drop)
+}
+
+/// Bytes that nobody can guess, from the kernel.
+pub(crate) fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    // SAFETY: the buffer is live and as long as it is told to be.
+    let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), N, 0) };
+    match usize::try_from(filled) {
+        Ok(filled) if filled == N => Ok(bytes),
+        Ok(_) => Err(io::ErrorKind::Interrupted.into()),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
 }
 
 /// The effective user.

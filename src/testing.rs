@@ -57,7 +57,8 @@ where
     let shared = Shared::new(Limits::default(), Ownership::Shared, CancellationToken::new());
     let server = tokio::spawn(serve_connection(Socket::Unix(theirs), app.into_box(), shared));
     let (mut head, mut answer) = ((StatusCode::OK, http::HeaderMap::new()), BytesMut::new());
-    let result = client::fastcgi(ours, &vars, body, head_request, |seen| match seen {
+    let sent = client::Request { vars: &vars, body: &body, head_request };
+    let result = client::fastcgi(ours, sent, |seen| match seen {
         Seen::Head(status, headers) => head = (status, headers),
         Seen::Body(bytes) => answer.extend_from_slice(&bytes),
         Seen::Record(line) => tracing::debug!(target: "lodger", "{line}"),

@@ -69,7 +69,7 @@ fn origin_form(target: &Uri) -> Result<PathAndQuery, VarError> {
     if original.as_str().starts_with('/') {
         return Ok(original.clone());
     }
-    uri::path_and_query(&Bytes::from(format!("/{original}")))
+    uri::path_and_query(&Bytes::from(format!("/{}", original.as_str())))
 }
 
 /// Of each list only the last element counts: proxies append, and everything before it may be the client's own.

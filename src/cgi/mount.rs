@@ -17,6 +17,8 @@ pub(super) struct MountFacts<'a> {
     pub(super) program: Option<&'a Path>,
     /// Whether the server may have made `SCRIPT_NAME` up (Apache with a virtual wrapper).
     pub(super) invents_script_name: bool,
+    /// Whether a slash at the end of `SCRIPT_NAME` is that of a mount (LiteSpeed).
+    pub(super) ends_mount_with_slash: bool,
 }
 
 /// Finds the mount: the prefix of `path`, as it stands there, "" at the top and without a slash at its end.
@@ -33,6 +35,10 @@ pub(super) fn find<'a>(facts: &MountFacts<'a>) -> &'a str {
             None => b"",
         };
         return raw_prefix(facts.path, facts.script_name).or_else(|| raw_prefix(facts.path, directory)).unwrap_or_default();
+    }
+    if facts.path_info.is_empty() && facts.ends_mount_with_slash && decoded_eq(facts.path, facts.script_name) {
+        // `/app/` itself has no PATH_INFO and is the top of the app. A server that puts every path into SCRIPT_NAME means a page by it.
+        return facts.path.strip_suffix('/').unwrap_or_default();
     }
     if !facts.path_info.is_empty() && !facts.invents_script_name {
         // OpenLiteSpeed has the slash both at the end of SCRIPT_NAME and at the start of PATH_INFO.
@@ -161,6 +167,16 @@ mod tests {
         assert_eq!(mount("/app/x", "/app", "/x", ""), "/app");
         assert_eq!(mount("/app/x", "/app/", "/x", ""), "/app");
         assert_eq!(mount("/app/x", "/app", "/y", ""), "");
+    }
+
+    #[test]
+    fn the_top_of_a_litespeed_context_is_no_page() {
+        let facts = MountFacts { path: "/app/", script_name: b"/app/", ends_mount_with_slash: true, ..MountFacts::default() };
+        assert_eq!(find(&facts), "/app");
+        assert_eq!(find(&MountFacts { path_info: b"/", ..facts }), "/app");
+        assert_eq!(find(&MountFacts { path: "/", script_name: b"/", ..facts }), "");
+        assert_eq!(find(&MountFacts { path: "/page", script_name: b"/page", ..facts }), "");
+        assert_eq!(find(&MountFacts { ends_mount_with_slash: false, ..facts }), "", "nginx");
     }
 
     #[test]

@@ -124,6 +124,7 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
         script_filename: known.script_filename,
         program: context.program,
         invents_script_name: context.profile.invents_script_name,
+        ends_mount_with_slash: context.profile.ends_mount_with_slash,
     })
     .to_owned();
     let origin = origin_facts(&known, &headers, target.authority.as_ref())?;

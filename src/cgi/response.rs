@@ -184,16 +184,30 @@ fn explain(status: StatusCode) -> &'static str {
     }
 }
 
+/// How a header block begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Opening {
+    /// With headers, `Status` among them (RFC 3875, 6.3.3).
+    #[default]
+    Headers,
+    /// With `HTTP/1.1 200 OK`, as uWSGI does.
+    StatusLine,
+}
+
 /// What a web server reads of a header block: the status, the headers and where the body starts. `None` while the block is not whole.
 ///
 /// # Errors
 ///
 /// A sentence that says what is wrong with the block.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(StatusCode, HeaderMap, usize)>, String> {
+pub(crate) fn parse(bytes: &[u8], opening: Opening) -> Result<Option<(StatusCode, HeaderMap, usize)>, String> {
     let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return Ok(None) };
     let (mut status, mut headers) = (StatusCode::OK, HeaderMap::new());
-    for line in bytes.get(..end).unwrap_or_default().split(|byte| *byte == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut lines = bytes.get(..end).unwrap_or_default().split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    if opening == Opening::StatusLine {
+        let told = lines.next().and_then(|line| line.strip_prefix(b"HTTP/1.1 ")).and_then(|line| StatusCode::from_bytes(line.get(..3)?).ok());
+        status = told.ok_or("it does not begin with a status line")?;
+    }
+    for line in lines {
         let colon = memchr::memchr(b':', line).ok_or_else(|| format!("a header line without a colon: {}", String::from_utf8_lossy(line)))?;
         let (name, value) = line.split_at(colon);
         let value = value.get(1..).unwrap_or_default().trim_ascii();
@@ -283,9 +297,12 @@ mod tests {
 
     #[test]
     fn a_block_is_read_back() {
-        let (status, headers, body) = parse(b"Status: 404 Not Found\r\na: b\r\n\r\nrest").unwrap().unwrap();
+        let (status, headers, body) = parse(b"Status: 404 Not Found\r\na: b\r\n\r\nrest", Opening::Headers).unwrap().unwrap();
         assert_eq!((status.as_u16(), headers["a"].as_bytes(), body), (404, &b"b"[..], 31));
-        assert_eq!(parse(b"Status: 200 OK\r\n"), Ok(None));
-        assert!(parse(b"nonsense\r\n\r\n").is_err());
+        let (status, headers, body) = parse(b"HTTP/1.1 404 Not Found\r\na: b\r\n\r\nrest", Opening::StatusLine).unwrap().unwrap();
+        assert_eq!((status.as_u16(), headers["a"].as_bytes(), body), (404, &b"b"[..], 32));
+        assert_eq!(parse(b"Status: 200 OK\r\n", Opening::Headers), Ok(None));
+        assert!(parse(b"nonsense\r\n\r\n", Opening::Headers).is_err());
+        assert!(parse(b"Status: 200 OK\r\n\r\n", Opening::StatusLine).is_err());
     }
 }

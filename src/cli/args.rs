@@ -10,6 +10,7 @@ pub(super) enum Asked {
     Nothing,
     Serve { socket: Option<PathBuf>, mode: u32 },
     Request(RequestArgs),
+    Init(InitArgs),
 }
 
 /// Help that was asked for, or a mistake.
@@ -53,6 +54,31 @@ enum Verb {
     /// The program starts itself as a web server would start it. The body goes to stdout, status, headers and log to stderr. The exit code is
     /// 1 when the status is 500 or above or the response breaks off.
     Request(RequestArgs),
+    /// Write the files by which the web server finds this program
+    ///
+    /// For Phusion Passenger that is Passengerfile.json, which names this program. What else is to be done is printed.
+    Init(InitArgs),
+}
+
+/// Which files to write, and where.
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The folder that the file belongs to: the one above the document root
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(super) folder: PathBuf,
+    /// What runs at this host
+    #[arg(long, value_enum)]
+    pub(super) panel: Panel,
+    /// Print what would be written and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+/// What a host lets its customers set programs up with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Panel {
+    /// Phusion Passenger 6 in Apache
+    Passenger,
 }
 
 #[derive(Debug, Args)]
@@ -98,6 +124,11 @@ pub(super) struct RequestArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Via {
     Fastcgi,
+    Lsapi,
+    Scgi,
+    Uwsgi,
+    #[cfg(feature = "http")]
+    Http,
     Cgi,
 }
 
@@ -135,6 +166,7 @@ pub(super) fn parse(name: &str, args: &[OsString]) -> Result<Asked, Message> {
     let parsed = CommandLine::from_arg_matches(&matches).map_err(Message)?;
     Ok(match parsed.verb {
         Some(Verb::Request(args)) => Asked::Request(args),
+        Some(Verb::Init(args)) => Asked::Init(args),
         Some(Verb::Serve(args)) => Asked::Serve { socket: args.socket, mode: args.socket_mode },
         None => Asked::Serve { socket: parsed.serve.socket, mode: parsed.serve.socket_mode },
     })

@@ -2,6 +2,8 @@
 
 mod args;
 mod exit;
+mod init;
+mod passengerfile;
 mod request;
 mod screen;
 
@@ -20,6 +22,7 @@ pub(crate) fn main<M, A: IntoApp<M>>(args: &[OsString], program: Program<A, M>) 
         args::Asked::Serve { socket: Some(path), mode } => program.listen_at(&path, mode),
         args::Asked::Serve { socket: None, .. } => report(&started_by_nobody(), exit::USAGE),
         args::Asked::Request(asked) => request::run(&asked),
+        args::Asked::Init(asked) => init::run(&asked),
     }
 }
 

@@ -34,10 +34,14 @@ pub(super) fn run(args: &RequestArgs) -> ExitCode {
     };
     let mut printer = Printer { start: Instant::now(), verbose: args.verbose, status: None, stdout_failed: false };
     let result = match args.via {
-        Via::Fastcgi => through_fastcgi(args, &request, &mut printer),
         Via::Cgi => through_cgi(args, &request, &mut printer),
+        _ => through_socket(args, &request, &mut printer),
     };
     match result {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(exit::USAGE)
+        }
         Err(error) => {
             let hint = "see that this program may be executed and that there is room in the folder for temporary files";
             report(&Error::new(code::SOCKET, Blame::Operator, "the request could not be tried", hint).with_source(error), exit::IO)
@@ -92,19 +96,35 @@ fn vars(args: &RequestArgs, request: &Request<Bytes>, program: &Path) -> Vec<(Ve
     outgoing::vars(request, &script, length)
 }
 
-/// Starts this program with a listening socket on stdin, as mod_fcgid does.
-fn through_fastcgi(args: &RequestArgs, request: &Request<Bytes>, printer: &mut Printer) -> io::Result<Result<(), Broken>> {
+/// Starts this program with a listening socket on stdin, as mod_fcgid and LiteSpeed do.
+fn through_socket(args: &RequestArgs, request: &Request<Bytes>, printer: &mut Printer) -> io::Result<Result<(), Broken>> {
     let program = std::env::current_exe()?;
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("socket");
     let listener = UnixListener::bind(&path)?;
     let stdin = Stdio::from(OwnedFd::from(listener));
-    let mut child = Running(Command::new(&program).env_clear().stdin(stdin).stdout(Stdio::null()).spawn()?);
+    let mut command = Command::new(&program);
+    command.env_clear().stdin(stdin).stdout(Stdio::null());
+    #[cfg(feature = "http")]
+    if args.via == Via::Http {
+        // HTTP does not say what of the path is the mount: it is written down beside it, as for a reverse proxy.
+        command.env("LODGER_MOUNT", args.mount.as_deref().unwrap_or_default());
+    }
+    let mut child = Running(command.spawn()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let result = runtime.block_on(async {
         let stream = tokio::net::UnixStream::connect(&path).await?;
-        let head_request = request.method() == http::Method::HEAD;
-        Ok(client::fastcgi(stream, &vars(args, request, &program), request.body().clone(), head_request, |seen| printer.print(seen)).await)
+        let vars = vars(args, request, &program);
+        let sent = client::Request { vars: &vars, body: request.body(), head_request: request.method() == http::Method::HEAD };
+        let seen = |seen| printer.print(seen);
+        match args.via {
+            Via::Lsapi => Ok(client::lsapi(stream, sent, seen).await),
+            Via::Scgi => Ok(client::scgi(stream, sent, seen).await),
+            Via::Uwsgi => client::uwsgi(stream, sent, seen).await,
+            #[cfg(feature = "http")]
+            Via::Http => Ok(client::http(stream, request, seen).await),
+            Via::Fastcgi | Via::Cgi => Ok(client::fastcgi(stream, sent, seen).await),
+        }
     });
     child.stop()?;
     result

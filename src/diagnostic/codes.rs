@@ -42,10 +42,14 @@ codes! {
     SOCKET = "LG0104";
     ARGUMENTS_IGNORED = "LG0105";
     RUNTIME = "LG0106";
-    PASSENGER_START = "LG0107";
     AS_ROOT = "LG0108";
     ACTIVATION = "LG0109";
     NOTIFY = "LG0110";
+    PASSENGER_WANTS_PORT = "LG0113";
+    PASSENGER_WANTS_PRELOADER = "LG0114";
+    PASSENGER_HANDSHAKE = "LG0115";
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only `init` writes that file"))]
+    PASSENGERFILE = "LG0116";
     // Protocol
     VIOLATION = "LG0301";
     NOT_A_REQUEST = "LG0302";

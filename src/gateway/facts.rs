@@ -1,6 +1,6 @@
 //! What is known about our start, read off the environment, fd 0 and the arguments.
 
-use super::{Fd0, systemd::Announced};
+use super::{Fd0, passenger::WORK_DIR, systemd::Announced};
 use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::OsStrExt as _,
@@ -37,7 +37,7 @@ impl Facts {
         let get = |name: &str| value(vars, name);
         let command_line_forced = get("LODGER_CLI").is_some_and(|value| value == "1");
         let activation = Announced::read(get, pid);
-        let passenger = get("PASSENGER_SPAWN_WORK_DIR").map(PathBuf::from);
+        let passenger = get(WORK_DIR).map(PathBuf::from);
         let cgi = get("REQUEST_METHOD").is_some() || get("GATEWAY_INTERFACE").is_some();
         let decided = command_line_forced || activation.is_some() || fd0 == Fd0::Listening || passenger.is_some() || cgi;
         let args = if decided { Vec::new() } else { args() };

@@ -63,6 +63,14 @@ fn take() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Takes the pipe off fd 0 whose end is an order to leave; /dev/null stays behind. A child of the app that held it would not matter to its other end, but
+/// one that read from it would see the end before us.
+pub(crate) fn take_lifeline() -> io::Result<OwnedFd> {
+    let lifeline = sys::duplicate(0)?;
+    sys::replace_with_null(0)?;
+    Ok(lifeline)
+}
+
 /// Takes stdin and stdout of one CGI exchange for us alone: what the app prints goes to stderr from now on, and not into the response, and what it
 /// reads from stdin is empty. The rest is let go later, with [`release_stdio`].
 pub(crate) fn take_stdio() -> io::Result<(OwnedFd, OwnedFd)> {

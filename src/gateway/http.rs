@@ -36,8 +36,8 @@ impl HttpStart {
     }
 
     fn told_by(ownership: Ownership, lsnode: bool, var: impl Fn(&str) -> Option<OsString>) -> Self {
-        // Passenger has us make the socket. On a socket that was handed over its variables were only passed on by somebody whom it started.
-        let passenger = ownership == Ownership::Own && var("PASSENGER_SPAWN_WORK_DIR").is_some();
+        // On another socket its variables were only passed on by somebody whom it started.
+        let passenger = ownership == Ownership::Passenger;
         let base_uri = || var("PASSENGER_BASE_URI").filter(|_| passenger);
         let mount = var("LODGER_MOUNT").or_else(base_uri).unwrap_or_default().into_vec();
         let peer = match (passenger, lsnode) {
@@ -71,15 +71,17 @@ mod tests {
 
     #[test]
     fn passenger_is_believed_only_on_a_socket_that_we_made_for_it() {
-        let vars = [("PASSENGER_SPAWN_WORK_DIR", "/tmp/x"), ("PASSENGER_BASE_URI", "/sub")];
-        assert_eq!(start(Ownership::Own, false, &vars), HttpStart { peer: HttpPeer::Passenger, mount: b"/sub".into() });
-        assert_eq!(start(Ownership::Shared, false, &vars), HttpStart { peer: HttpPeer::Any, mount: Vec::new() });
+        let vars = [("PASSENGER_BASE_URI", "/sub")];
+        assert_eq!(start(Ownership::Passenger, false, &vars), HttpStart { peer: HttpPeer::Passenger, mount: b"/sub".into() });
+        for other in [Ownership::Own, Ownership::Shared] {
+            assert_eq!(start(other, false, &vars), HttpStart { peer: HttpPeer::Any, mount: Vec::new() });
+        }
     }
 
     #[test]
     fn a_mount_that_was_written_down_wins() {
-        let vars = [("PASSENGER_SPAWN_WORK_DIR", "/tmp/x"), ("PASSENGER_BASE_URI", "/sub"), ("LODGER_MOUNT", "/shop")];
-        assert_eq!(start(Ownership::Own, false, &vars).mount, b"/shop");
+        let vars = [("PASSENGER_BASE_URI", "/sub"), ("LODGER_MOUNT", "/shop")];
+        assert_eq!(start(Ownership::Passenger, false, &vars).mount, b"/shop");
         assert_eq!(start(Ownership::Shared, true, &vars), HttpStart { peer: HttpPeer::Lsnode, mount: b"/shop".into() });
     }
 

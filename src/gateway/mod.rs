@@ -3,6 +3,7 @@
 mod facts;
 pub(crate) mod fd0;
 pub(crate) mod http;
+pub(crate) mod passenger;
 pub(crate) mod sniff;
 pub(crate) mod systemd;
 mod terms;
@@ -127,6 +128,8 @@ pub(crate) enum Ownership {
     ModFcgid,
     /// We made it.
     Own,
+    /// We made it for Phusion Passenger, and nobody else may connect.
+    Passenger,
     /// Others may accept on it too, or go on with it when we are gone.
     Shared,
 }

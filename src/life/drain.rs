@@ -1,7 +1,17 @@
 //! Being told to leave, and what is still to be done then.
 
-use std::{future::Future, io, io::IsTerminal as _, sync::OnceLock};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use crate::sys;
+use std::{
+    future::{Future, pending},
+    io,
+    io::IsTerminal as _,
+    os::fd::OwnedFd,
+    sync::OnceLock,
+};
+use tokio::{
+    io::Interest,
+    signal::unix::{Signal, SignalKind, signal},
+};
 use tokio_util::task::TaskTracker;
 
 /// The signals by which web servers, supervisors and people tell a program to leave.
@@ -49,6 +59,22 @@ impl Signals {
     }
 }
 
+/// Waits until nobody holds the other end of this pipe any more. Nothing is ever read from it.
+///
+/// A file or /dev/null has no other end, so that the wait for it never ends.
+pub(crate) async fn hang_up(pipe: OwnedFd) {
+    if let Ok(pipe) = sys::async_fd(pipe.into(), Interest::READABLE) {
+        while let Ok(mut ready) = pipe.readable().await {
+            // On a socket in the place of the pipe, the end of the input is the end.
+            if sys::hung_up(pipe.get_ref(), true) {
+                return;
+            }
+            ready.clear_ready();
+        }
+    }
+    pending::<()>().await;
+}
+
 static BACKGROUND: OnceLock<TaskTracker> = OnceLock::new();
 
 /// Tasks that the process waits for before it leaves.
@@ -78,4 +104,40 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     background_tasks().spawn(task);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs::File, io::Write as _, time::Duration};
+    use tokio::time::timeout;
+
+    const SOON: Duration = Duration::from_millis(100);
+
+    #[tokio::test]
+    async fn the_end_of_a_pipe_is_noticed_and_what_is_written_into_it_is_not() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let end = hang_up(reader.into());
+        tokio::pin!(end);
+        assert!(timeout(SOON, &mut end).await.is_err());
+        writer.write_all(b"nobody should").unwrap();
+        assert!(timeout(SOON, &mut end).await.is_err());
+        drop(writer);
+        timeout(Duration::from_secs(20), end).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_socket_ends_with_its_input() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let end = hang_up(ours.into());
+        tokio::pin!(end);
+        assert!(timeout(SOON, &mut end).await.is_err());
+        theirs.shutdown(std::net::Shutdown::Write).unwrap();
+        timeout(Duration::from_secs(20), end).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_has_no_other_end_never_ends() {
+        assert!(timeout(SOON, hang_up(File::open("/dev/null").unwrap().into())).await.is_err());
+    }
 }

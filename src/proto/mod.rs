@@ -44,8 +44,8 @@ pub enum Role {
     /// The app gets an ordinary `http::Request` without a body; its target is always the whole one that the client asked for, with no mount stripped, and the variable
     /// `SCRIPT_FILENAME` names the file, where there is one. A response with **status 200** grants: of it only variables count, those in [`Variables`](crate::Variables)
     /// and headers whose names begin with `variable-`, which are sent upper-cased. Its other headers and its body are dropped, as specification 6.3 has it. **Any other status
-    /// denies**, 204 too, and so does a panic or a time-out, which is a 500. What the visitor sees of such a response is up to the web server: Apache's
-    /// mod_fcgid keeps nothing of it, docs/web-servers.md tells more.
+    /// denies**, 204 too, and so does a panic or a time-out, which is a 500. What the visitor sees of such a response is up to the web server: lighttpd passes it on,
+    /// Apache's mod_fcgid makes a 401 with a page of its own of every denial and keeps only the headers.
     ///
     /// Apache asks in up to three phases of a request and names them in the variable `FCGI_APACHE_ROLE`: `ACCESS_CHECKER` (may this client come at all?), `AUTHENTICATOR` (are user
     /// and password right? they are in `REMOTE_USER` and `REMOTE_PASSWD`) and `AUTHORIZER` (may this `REMOTE_USER` see that?).

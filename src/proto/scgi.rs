@@ -2,6 +2,9 @@
 //!
 //! The protocol is `https://python.ca/scgi/protocol.txt`: `LENGTH:NAME\0VALUE\0…,` and then `CONTENT_LENGTH` bytes.
 
+#[cfg(feature = "cli")]
+pub(crate) mod client;
+
 use super::{
     PairSpan, Violation,
     announced::{Announced, Dialect, HeadError},

@@ -3,6 +3,9 @@
 //! The protocol is the page "The uwsgi Protocol" of the uWSGI documentation. The head is `modifier1`, the size of the variables (16 bits, little-endian) and `modifier2`, which
 //! has no meaning for a request of variables.
 
+#[cfg(feature = "cli")]
+pub(crate) mod client;
+
 use super::{
     Outbox, PairSpan, Violation,
     announced::{Announced, Dialect, HeadError},

@@ -105,3 +105,7 @@ async fn find_out(socket: &Socket, said: &mut usize) -> io::Result<Sniffed> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

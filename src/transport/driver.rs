@@ -188,7 +188,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let appetite = self.wire.appetite(self.input.len());
         // More is wanted, so the byte that was looked at was not the last.
         if self.byte_left {
-            self.take_byte_left(cx);
+            ready!(self.take_byte_left(cx));
         }
         let link = Pin::new(&mut self.link);
         match appetite {
@@ -211,19 +211,28 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
     }
 
-    /// Takes the byte out of the socket that was only looked at.
-    fn take_byte_left(&mut self, cx: &mut Context<'_>) {
-        // It is there, so this does not have to wait; what else it may find out, the next read does too.
-        let _ = Pin::new(&mut self.link).poll_read(cx, &mut ReadBuf::new(&mut [0]));
+    /// Takes the byte out of the socket that was only looked at. It is there, but the runtime makes a task wait that has done its share.
+    fn take_byte_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // What else this may find out, the next read does too.
+        let _ = ready!(Pin::new(&mut self.link).poll_read(cx, &mut ReadBuf::new(&mut [0])));
         self.byte_left = false;
+        Poll::Ready(())
     }
 
     /// Ends the connection so that closing it is no reset.
     fn close_well(&mut self, cx: &mut Context<'_>) {
-        if self.byte_left {
-            self.take_byte_left(cx);
+        if !self.byte_left || self.take_byte_left(cx).is_ready() {
+            self.phase = Phase::Done;
         }
-        self.phase = Phase::Done;
+    }
+
+    /// Ends the connection so that the peer sees that something broke. Where only a reset shows that, it takes a byte that is not read, which may be on its way
+    /// still.
+    fn close_badly(&mut self, cx: &mut Context<'_>) {
+        let reset = self.wire.appetite(0) != Appetite::Any && self.wire.wants_input();
+        if !reset || self.byte_left || self.input_closed || self.link.poll_peek(cx, &mut [0], 1).is_ready() {
+            self.phase = Phase::Done;
+        }
     }
 
     /// Whether to take more from the peer.
@@ -402,7 +411,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
         let rest = self.wire.rest();
         match self.phase {
-            Phase::Closing => self.phase = Phase::Done,
+            Phase::Closing => self.close_badly(cx),
             Phase::Lingering if rest == Rest::Close => self.close_well(cx),
             Phase::Open if self.close_when_idle || self.input_closed => self.phase = Phase::Done,
             Phase::Open => match rest {

@@ -1,8 +1,8 @@
 //! One request and its response: calls the app, holds the head back until it is safe, cuts and checks the body, turns failures into answers.
 
 use super::{
-    answer::{Answer, adapt},
-    fit::padding,
+    adapt::{Adapted, adapt, padding},
+    grant,
 };
 use crate::{
     app::{BoxApp, ResponseBody},
@@ -222,22 +222,23 @@ impl Exchange {
 
     fn answered(&mut self, response: Response<ResponseBody>) {
         let (mut parts, body) = response.into_parts();
-        let extensions = std::mem::take(&mut parts.extensions);
-        let answer = adapt(parts, &extensions, self.allowed, self.profile, self.role, self.document_root.as_deref());
-        self.drop_guarded(extensions);
-        let answer = answer.map_err(|error| (code::RESPONSE_UNSENDABLE, error.to_string()));
+        let granted = (self.role == Role::Authorizer).then(|| grant::take(&mut parts, self.profile)).flatten();
+        let Adapted { offloaded, padding } =
+            if granted.is_some() { Adapted::default() } else { adapt(&mut parts, self.profile, self.document_root.as_deref()) };
+        self.padding = padding;
+        self.drop_guarded(std::mem::take(&mut parts.extensions));
+        let head = granted.map_or_else(|| Head::new(parts, self.allowed), |variables| Ok(Head::of_grant(variables)));
+        let head = head.map_err(|error| (code::RESPONSE_UNSENDABLE, error.to_string()));
         // A length that is known is declared: it is what makes a broken response visible behind most web servers.
         let known = guard(|| body.size_hint().exact()).map_err(|panic| (code::APP_PANICKED, format!("the body of the response panicked: {panic}")));
-        let (Answer { head, warning, offloaded, padding }, known) = match answer.and_then(|answer| Ok((answer, known?))) {
+        let (mut head, known) = match head.and_then(|head| Ok((Box::new(head), known?))) {
             Ok(both) => both,
             Err((code, sentence)) => {
                 self.drop_guarded(body);
                 return self.failed(code, &sentence);
             }
         };
-        self.padding = padding;
-        let mut head = Box::new(head);
-        if let Some(warning) = warning {
+        if let Some(warning) = head.over_budget(self.profile) {
             tracing::warn!(target: "lodger", "{}: {warning} ({})", code::FAT_HEADER, self.name());
         }
         head.declared = head.declared.or(known.filter(|length| *length > 0 || !self.allowed.head_request)).filter(|_| !offloaded);

@@ -103,7 +103,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         self.timers.pause_over();
         let body_follows = !meta.no_body;
         let data = (role == Role::Filter).then(|| insert_data(&mut request, &vars, limits));
-        let exchange = ext::Exchange::new(vars, self.gateway, profile, meta, self.shared.listener.clone()).in_role(role);
+        let exchange = ext::Exchange::new(vars, self.gateway, profile, meta, role, self.shared.listener.clone());
         insert_extensions(&mut request, exchange);
         let now = Instant::now();
         self.exchanges.add(Slot {

@@ -1,14 +1,14 @@
 //! What moves bytes: the one async driver, the sockets and pipes it runs on, and the door where connections come in.
 
 pub(crate) mod accept;
-mod answer;
+mod adapt;
 pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod door;
 mod driver;
 mod exchange;
 mod exchanges;
-mod fit;
+mod grant;
 #[cfg(feature = "http")]
 mod http;
 pub(crate) mod inbox;

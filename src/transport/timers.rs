@@ -127,7 +127,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let ends = [
             keep_for(&mut timers.params, incomplete, now + limits.params_timeout),
             keep_for(&mut timers.discard, self.wire.oldest_discarding(), now + linger_for),
-            keep_while(&mut timers.linger, self.phase == Phase::Lingering, now + linger_for),
+            keep_while(&mut timers.linger, self.phase == Phase::Lingering || self.phase == Phase::Closing && self.out.is_empty(), now + linger_for),
             keep_while(&mut timers.write, self.write_blocked, now + limits.write_timeout),
             keep_while(&mut timers.idle, quiet && incomplete.is_none() && self.phase == Phase::Open, now + idle_for),
             keep_while(&mut timers.probe, !reading, now + PROBE),

@@ -4,6 +4,8 @@
 mod api;
 mod cgi;
 mod cli;
+mod lsapi;
+mod passenger_start;
 mod peer;
 mod raw;
 mod readme;

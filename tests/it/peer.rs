@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 pub(crate) mod ask;
+pub(crate) mod bare;
 pub(crate) mod conn;
 pub(crate) mod wire;
 

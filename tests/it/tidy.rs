@@ -82,7 +82,7 @@ fn uses(code: &str) -> Vec<String> {
 const MAY_USE: &[(&str, &[&str], &[&str])] = &[
     ("proto", &["proto", "limits", "profile"], &["tokio::", "http::", "tracing", "std::net", "std::os"]),
     ("cgi", &["cgi", "limits", "profile"], &["tokio::", "proto::"]),
-    ("gateway", &["gateway", "cgi", "error", "sys", "profile"], &["proto::", "tokio::"]),
+    ("gateway", &["gateway", "cgi", "diagnostic", "error", "sys", "profile"], &["proto::", "tokio::"]),
     ("diagnostic", &["diagnostic", "limits"], &["tokio::", "handler::", "cli::"]),
     (
         "transport",
@@ -95,6 +95,7 @@ const MAY_USE: &[(&str, &[&str], &[&str])] = &[
             "error",
             "ext",
             "gateway",
+            "hints",
             "life",
             "limits",
             "profile",

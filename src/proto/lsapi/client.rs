@@ -44,7 +44,7 @@ pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 /// What goes into a BEGIN_REQUEST.
 #[derive(Debug, Clone)]
 pub(crate) struct Begin {
-    pub(crate) order: Order,
+    pub(super) order: Order,
     pub(crate) env: Vec<Pair>,
     /// Keys that begin with a byte 0 or 1: they are no variables.
     pub(crate) special: Vec<Pair>,

@@ -485,8 +485,8 @@ proptest! {
         let got: Vec<u8> = events.into_iter().flat_map(|event| match event { Event::Body { chunk, .. } => chunk.to_vec(), other => panic!("{other:?}") }).collect();
         prop_assert_eq!(got, body);
         let params = params(vec![request]);
-        prop_assert_eq!(text(&params, &params.pairs[..begin.env.len()]), begin.env.clone());
-        prop_assert_eq!(text(&params, params.headers.as_ref().unwrap()), begin.headers.clone());
+        prop_assert_eq!(text(&params, &params.pairs[..begin.env.len()]), begin.env);
+        prop_assert_eq!(text(&params, params.headers.as_ref().unwrap()), begin.headers);
     }
 }
 

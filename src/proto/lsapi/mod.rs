@@ -3,7 +3,7 @@
 //! There is no specification. What is written here was seen on the wire of OpenLiteSpeed 1.9.1 (`fixtures/lsapi`) or read in the sources of that server and of its
 //! library for applications.
 
-#[cfg(test)]
+#[cfg(any(test, feature = "cli"))]
 pub(crate) mod client;
 mod connection;
 mod headers;

@@ -16,7 +16,7 @@ use crate::{
     ext,
     gateway::{Gateway, http::HttpPeer},
     profile::{self, Profile},
-    proto::Refusal,
+    proto::{Refusal, Role},
     telemetry::log,
     transport::{
         Shared,
@@ -120,7 +120,8 @@ impl Entrance {
         let expected = Expected { length: meta.content_length, none: meta.no_body, limit: limits.body_bytes };
         let (inbox, body) = inbox::channel(limits.body_window, expected);
         let mut request = Request::from_parts(parts, Body::incoming(body, limits.body_bytes));
-        insert_extensions(&mut request, ext::Exchange::new(CgiVars::new(), Gateway::Http, self.profile, meta, self.shared.listener.clone()));
+        let listener = self.shared.listener.clone();
+        insert_extensions(&mut request, ext::Exchange::new(CgiVars::new(), Gateway::Http, self.profile, meta, Role::Responder, listener));
         Ok((request, inbox, permit))
     }
 }

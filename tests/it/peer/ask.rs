@@ -94,6 +94,10 @@ impl Ask {
         &self.vars
     }
 
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// The variables as one string of pairs.
     pub(crate) fn pairs(&self) -> Vec<u8> {
         self.vars.iter().flat_map(|(name, value)| wire::pair(name, value)).collect()

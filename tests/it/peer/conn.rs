@@ -129,6 +129,12 @@ impl Reply {
         String::from_utf8(self.body().to_vec()).expect("a body of text")
     }
 
+    /// The answer is over as SCGI and uwsgi know it: this status, and the connection closed without a reset.
+    #[track_caller]
+    pub(crate) fn assert_over(&self, status: u16) {
+        assert_eq!((self.status(), self.reset), (status, false), "{self:?}");
+    }
+
     /// The answer is whole: this status, the end of STDOUT, and an END_REQUEST that says so.
     #[track_caller]
     pub(crate) fn assert_whole(&self, status: u16) {
@@ -279,8 +285,18 @@ impl Conn {
     /// Waits until the server has closed the connection, and gives whatever it sent before.
     #[track_caller]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
-        while self.fill(self.unread.len() + 1).is_ok() {}
-        std::mem::take(&mut self.unread)
+        self.rest_and_end().0
+    }
+
+    /// The same, and whether the connection ended with a reset.
+    #[track_caller]
+    pub(crate) fn rest_and_end(&mut self) -> (Vec<u8>, bool) {
+        let end = loop {
+            if let Err(end) = self.fill(self.unread.len() + 1) {
+                break end;
+            }
+        };
+        (std::mem::take(&mut self.unread), matches!(end, Unit::Closed { reset: true }))
     }
 
     /// The server closes without another byte, and has read all of ours.

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod bare;
+mod bare_failure;
 mod bodies;
 mod contract;
 mod departure;
+mod every_door;
 mod failure;
 mod floods;
 mod framing;

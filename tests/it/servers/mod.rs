@@ -17,6 +17,7 @@ mod generous_limits;
 mod live_pages;
 mod nginx;
 mod no_port;
+mod passenger;
 mod process;
 mod restarts;
 mod routes;

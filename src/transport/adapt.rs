@@ -5,7 +5,7 @@ use crate::{
     hints::{FlushPadding, SendFile},
     profile::{Flush, Offload, Profile},
 };
-use http::{Extensions, HeaderName, HeaderValue, StatusCode, header, response::Parts};
+use http::{HeaderName, HeaderValue, StatusCode, header, response::Parts};
 use std::{os::unix::ffi::OsStrExt as _, path::Path};
 
 /// The status that the app answered with, where the web server would not pass it on.
@@ -13,7 +13,7 @@ const TRUE_STATUS: HeaderName = HeaderName::from_static("lodger-status");
 
 /// What becomes of a response.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Fitted {
+pub(super) struct Adapted {
     /// The web server sends a file; the body is not wanted.
     pub(super) offloaded: bool,
     /// How many bytes make the web server pass on what it has.
@@ -21,23 +21,23 @@ pub(super) struct Fitted {
 }
 
 /// Changes the head of a response into what this web server passes on as it is meant. `document_root` is where LiteSpeed may take files from.
-pub(super) fn fit(parts: &mut Parts, extensions: &Extensions, profile: &Profile, document_root: Option<&Path>) -> Fitted {
-    let mut fitted = Fitted::default();
-    if let Some((name, value)) = extensions.get::<SendFile>().and_then(|file| offload(file, parts.status, profile, document_root)) {
+pub(super) fn adapt(parts: &mut Parts, profile: &Profile, document_root: Option<&Path>) -> Adapted {
+    let mut adapted = Adapted::default();
+    if let Some((name, value)) = parts.extensions.get::<SendFile>().and_then(|file| offload(file, parts.status, profile, document_root)) {
         parts.headers.remove(header::CONTENT_LENGTH);
         parts.headers.remove(header::ACCEPT_RANGES);
         parts.headers.insert(name, value);
-        fitted.offloaded = true;
+        adapted.offloaded = true;
     }
-    if extensions.get::<FlushPadding>().is_some() && is_event_stream(parts) {
+    if parts.extensions.get::<FlushPadding>().is_some() && is_event_stream(parts) {
         match profile.flush {
             Flush::ByItself => {}
             Flush::AccelBuffering => drop(parts.headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))),
-            Flush::Padding(bytes) => fitted.padding = Some(bytes),
+            Flush::Padding(bytes) => adapted.padding = Some(bytes),
         }
     }
     send_nearest_status(parts, profile);
-    fitted
+    adapted
 }
 
 fn offload(file: &SendFile, status: StatusCode, profile: &Profile, document_root: Option<&Path>) -> Option<(HeaderName, HeaderValue)> {
@@ -87,13 +87,6 @@ mod tests {
         response.body(()).unwrap().into_parts().0
     }
 
-    fn fitted(parts: &mut Parts, profile: &Profile, root: Option<&Path>) -> Fitted {
-        let extensions = std::mem::take(&mut parts.extensions);
-        let fitted = fit(parts, &extensions, profile, root);
-        parts.extensions = extensions;
-        fitted
-    }
-
     fn sent(parts: &Parts, name: &str) -> Option<String> {
         parts.headers.get(name).map(|value| value.to_str().unwrap().to_owned())
     }
@@ -102,12 +95,12 @@ mod tests {
     fn a_status_that_would_become_200_is_sent_as_the_nearest_that_is_known() {
         for (meant, expected) in [(226, 200), (299, 200), (399, 300), (499, 400), (444, 400), (511, 500), (599, 500), (404, 404), (201, 201)] {
             let mut parts = response(meant, ());
-            fitted(&mut parts, &profile::OPENLITESPEED, None);
+            adapt(&mut parts, &profile::OPENLITESPEED, None);
             assert_eq!(parts.status.as_u16(), expected);
             assert_eq!(sent(&parts, "lodger-status"), (meant != expected).then(|| meant.to_string()));
         }
         let mut parts = response(599, ());
-        fitted(&mut parts, &profile::NGINX, None);
+        adapt(&mut parts, &profile::NGINX, None);
         assert_eq!(parts.status.as_u16(), 599);
     }
 
@@ -126,22 +119,22 @@ mod tests {
         ];
         for (profile, file, header, expected) in cases {
             let mut parts = response(200, file.clone());
-            let fitted = fitted(&mut parts, profile, root);
-            assert_eq!((fitted.offloaded, sent(&parts, header).as_deref()), (expected.is_some(), expected), "{}", profile.name());
+            let adapted = adapt(&mut parts, profile, root);
+            assert_eq!((adapted.offloaded, sent(&parts, header).as_deref()), (expected.is_some(), expected), "{}", profile.name());
         }
         let mut elsewhere = response(200, SendFile::new("/etc/motd"));
-        assert!(!fitted(&mut elsewhere, &profile::LITESPEED, root).offloaded);
+        assert!(!adapt(&mut elsewhere, &profile::LITESPEED, root).offloaded);
         let mut part = response(206, whole);
-        assert!(!fitted(&mut part, &profile::NGINX, root).offloaded, "a range of a file is the app's own answer");
+        assert!(!adapt(&mut part, &profile::NGINX, root).offloaded, "a range of a file is the app's own answer");
     }
 
     #[test]
     fn events_are_padded_only_where_asked_for_and_where_it_helps() {
         let mut asked = response(200, FlushPadding);
-        assert_eq!(fitted(&mut asked, &profile::MOD_FCGID, None).padding, Some(64 * 1024));
-        assert_eq!(fitted(&mut response(200, ()), &profile::MOD_FCGID, None).padding, None);
-        assert_eq!(fitted(&mut asked, &profile::CADDY, None), Fitted::default());
-        assert_eq!(fitted(&mut asked, &profile::NGINX, None).padding, None);
+        assert_eq!(adapt(&mut asked, &profile::MOD_FCGID, None).padding, Some(64 * 1024));
+        assert_eq!(adapt(&mut response(200, ()), &profile::MOD_FCGID, None).padding, None);
+        assert_eq!(adapt(&mut asked, &profile::CADDY, None), Adapted::default());
+        assert_eq!(adapt(&mut asked, &profile::NGINX, None).padding, None);
         assert_eq!(sent(&asked, "x-accel-buffering").as_deref(), Some("no"));
         let comment = padding(100);
         assert!(comment.len() == 100 && comment.starts_with(b": ") && comment.ends_with(b" \n\n"));
