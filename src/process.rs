@@ -8,7 +8,7 @@ use crate::{
     diagnostic::codes as code,
     error::Error,
     gateway::{Decision, Handed, Ownership, Terms, fd0, systemd},
-    life::{self, Notify, Signals, Work},
+    life::{self, Notify, Signals},
     limits::Limits,
     serve::{activation_error, runtime_error, socket_error},
     sys,
@@ -113,12 +113,11 @@ pub(crate) async fn serve_sockets(
     tokio::pin!(accepting);
     let _watchdog = told.is_none().then(|| notify.ready());
     if told.is_none() {
-        let work = || Work { in_work: shared.in_work.load(Ordering::Relaxed), begun: shared.begun.load(Ordering::Relaxed) };
         let over = async {
             tokio::select! {
                 () = signals.stop() => {}
                 () = trigger => {}
-                () = life::leave_alone(terms.litespeed.as_ref(), work) => {}
+                () = life::leave_alone(terms.litespeed.as_ref(), || shared.work()) => {}
                 () = async { tasks.close(); tasks.wait().await }, if only_connections => {}
             }
         };

@@ -81,8 +81,13 @@ pub(crate) fn same_file(one: RawFd, other: RawFd) -> bool {
 pub(crate) fn wait_readable(fd: RawFd, at_most: Duration) -> bool {
     let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     let ms = libc::c_int::try_from(at_most.as_millis()).unwrap_or(libc::c_int::MAX);
-    // SAFETY: one live pollfd, as told.
-    unsafe { libc::poll(&raw mut poll, 1, ms) == 1 }
+    loop {
+        // SAFETY: one live pollfd, as told.
+        match check(unsafe { libc::poll(&raw mut poll, 1, ms) }) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            ready => return ready.is_ok_and(|ready| ready == 1),
+        }
+    }
 }
 
 /// The address family of a socket.

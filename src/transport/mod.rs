@@ -23,10 +23,13 @@ mod replay_tests;
 
 #[cfg(feature = "http")]
 use crate::gateway::http::HttpStart;
-use crate::{gateway::Ownership, limits::Limits};
+use crate::{gateway::Ownership, life::Work, limits::Limits};
 use std::{
     path::PathBuf,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) in_work: Arc<AtomicUsize>,
     /// Requests that were ever begun, over all connections.
     pub(crate) begun: Arc<AtomicUsize>,
+    /// Connections that became something else, such as a WebSocket. No limit on requests counts them, but they are work.
+    pub(crate) upgraded: Arc<AtomicUsize>,
 }
 
 impl Shared {
@@ -63,6 +68,7 @@ impl Shared {
             listener: None,
             in_work: Arc::default(),
             begun: Arc::default(),
+            upgraded: Arc::default(),
         })
     }
 
@@ -72,5 +78,11 @@ impl Shared {
             return Arc::clone(self);
         }
         Arc::new(Self { listener, ..Self::clone(self) })
+    }
+
+    /// How much is being done.
+    pub(crate) fn work(&self) -> Work {
+        let in_work = self.in_work.load(Ordering::Relaxed) + self.upgraded.load(Ordering::Relaxed);
+        Work { in_work, begun: self.begun.load(Ordering::Relaxed) }
     }
 }

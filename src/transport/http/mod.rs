@@ -22,7 +22,7 @@ use service::Entrance;
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
 };
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -40,7 +40,7 @@ const HEADERS_FOR_FREE: usize = 100;
 
 /// Serves one connection until it is over, and until what it may have become is over too.
 pub(super) async fn serve_http(socket: Socket, app: BoxApp, shared: Arc<Shared>) {
-    let gone = CancellationToken::new();
+    let (gone, upgraded) = (CancellationToken::new(), Arc::clone(&shared.upgraded));
     let entrance = Entrance::new(Handle::new(socket), app, Arc::clone(&shared));
     let common = entrance.common();
     // Passenger has asked the client for the body already, and would take a `100 Continue` for an answer that is on its way.
@@ -51,7 +51,9 @@ pub(super) async fn serve_http(socket: Socket, app: BoxApp, shared: Arc<Shared>)
     poll_fn(|cx| driver.poll(cx)).await;
     driver.common.lock().watched = false;
     drop(driver);
+    upgraded.fetch_add(1, Ordering::Relaxed);
     gone.cancelled().await;
+    upgraded.fetch_sub(1, Ordering::Relaxed);
 }
 
 fn builder(limits: &Limits) -> Builder {
@@ -230,5 +232,40 @@ fn tell(error: &hyper::Error) {
         tracing::warn!(target: "lodger", "{}: the head of a request is larger than the limit", code::PARAMS_TOO_LARGE);
     } else if error.is_parse() {
         tracing::warn!(target: "lodger", "{}: the connection was closed: the request is not HTTP/1.1: {error}", code::VIOLATION);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{app::App as _, gateway::Ownership, transport::connection::serve_connection};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::UnixStream,
+    };
+
+    #[tokio::test]
+    async fn a_connection_that_became_something_else_is_work_until_its_end() {
+        let app = tower::service_fn(|request: Request<crate::Body>| async move {
+            tokio::spawn(async move {
+                let upgraded = hyper::upgrade::on(request).await.unwrap();
+                // It lives for as long as the other end does.
+                TokioIo::new(upgraded).read_to_end(&mut Vec::new()).await.unwrap();
+            });
+            let response = http::Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
+            response.header("connection", "upgrade").header("upgrade", "something").body(String::new())
+        });
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let shared = Shared::new(Limits::default(), Ownership::Shared, CancellationToken::new());
+        let served = tokio::spawn(serve_connection(Socket::Unix(theirs), app.into_box(), Arc::clone(&shared)));
+        ours.write_all(b"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: upgrade\r\nUpgrade: something\r\n\r\n").await.unwrap();
+        let mut answer = vec![0; 12];
+        ours.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, b"HTTP/1.1 101");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert_eq!((shared.work().in_work, shared.in_work.load(Ordering::Relaxed)), (1, 0));
+        drop(ours);
+        served.await.unwrap();
+        assert_eq!(shared.work().in_work, 0);
     }
 }
