@@ -67,6 +67,8 @@ pub struct Profile {
     pub(crate) joins_cookies_with_comma: bool,
     /// Whether this server joins headers that a client repeats, so that a variable which comes twice stands for two names (`X_Y` and `X-Y`).
     pub(crate) joins_repeated_headers: bool,
+    /// Whether this server takes a `Location` behind the status for a status of its own, 302.
+    pub(crate) status_behind_location: bool,
     /// Whether a path may be split so that `PATH_INFO` is everything and `SCRIPT_NAME` is a made-up first segment.
     pub(crate) invents_script_name: bool,
     /// Whether a `SCRIPT_NAME` with a slash at its end is where the app lives and never the page that was asked for.
@@ -126,6 +128,7 @@ impl Profile {
             head_ends_upload: false,
             joins_cookies_with_comma: false,
             joins_repeated_headers: false,
+            status_behind_location: false,
             invents_script_name: false,
             ends_mount_with_slash: false,
             known_statuses: &[],
@@ -231,10 +234,11 @@ pub(crate) static MOD_PROXY_UWSGI: Profile = Profile::apache("mod_proxy_uwsgi");
 
 /// lighttpd: takes a close without a declared length for the end.
 pub(crate) static LIGHTTPD: Profile =
-    Profile { header_count: 500, joins_repeated_headers: true, offload: Some(Offload::XSendfile), ..Profile::new("lighttpd") };
+    Profile { header_line: 60_000, header_count: 500, joins_repeated_headers: true, offload: Some(Offload::XSendfile), ..Profile::new("lighttpd") };
 
 /// Caddy: joins cookies with a comma like Apache.
-pub(crate) static CADDY: Profile = Profile { joins_cookies_with_comma: true, joins_repeated_headers: true, ..Profile::new("caddy") };
+pub(crate) static CADDY: Profile =
+    Profile { header_line: 60_000, header_count: 1000, joins_cookies_with_comma: true, joins_repeated_headers: true, ..Profile::new("caddy") };
 
 /// LiteSpeed Enterprise.
 pub(crate) static LITESPEED: Profile = Profile::litespeed("litespeed");
@@ -245,8 +249,8 @@ pub(crate) static OPENLITESPEED: Profile = Profile::litespeed("openlitespeed");
 /// Phusion Passenger, which stands behind Apache or nginx and speaks HTTP to us.
 pub(crate) static PASSENGER: Profile = Profile { invents_script_name: false, ..Profile::apache("passenger") };
 
-/// HAProxy: notices a close, takes 101 headers and no block over 16 KiB.
-pub(crate) static HAPROXY: Profile = Profile { header_block: 15_000, ..Profile::new("haproxy") };
+/// HAProxy: notices a close, takes 101 headers and no block over 16 KiB, and of a status and a `Location` believes what comes last.
+pub(crate) static HAPROXY: Profile = Profile { header_block: 15_000, header_line: 15_000, status_behind_location: true, ..Profile::new("haproxy") };
 
 /// h2o: takes 100 headers; a close without a declared length is the end for it.
-pub(crate) static H2O: Profile = Profile::new("h2o");
+pub(crate) static H2O: Profile = Profile { header_line: 60_000, ..Profile::new("h2o") };

@@ -111,13 +111,17 @@ impl Head {
     }
 
     /// The header block in one piece with the first bytes of the body behind it, and where those begin. `Status:` comes first, and always: a `Location` without it is an
-    /// internal redirect for Apache, Caddy and h2o.
-    pub(crate) fn block(&self, start: &[u8]) -> (Bytes, usize) {
+    /// internal redirect for Apache, Caddy and h2o. HAProxy alone wants it behind `Location`.
+    pub(crate) fn block(&self, start: &[u8], profile: &Profile) -> (Bytes, usize) {
         let mut block = BytesMut::with_capacity(512 + start.len());
         let mut digits = itoa::Buffer::new();
         let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| block.extend_from_slice(piece));
+        let before_status = |name: &HeaderName| profile.status_behind_location && name == header::LOCATION;
+        for (name, value) in self.headers.iter().filter(|(name, _)| before_status(name)) {
+            put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        }
         put(&[b"Status: ", self.status.as_str().as_bytes(), b" ", self.status.canonical_reason().unwrap_or("").as_bytes(), b"\r\n"]);
-        for (name, value) in &self.headers {
+        for (name, value) in self.headers.iter().filter(|(name, _)| !before_status(name)) {
             put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
         }
         for (name, value) in &self.variables {
@@ -228,7 +232,7 @@ mod tests {
     fn block(response: http::Response<()>, length: Option<u64>) -> String {
         let mut head = Head::new(response.into_parts().0, Allowed::default()).unwrap();
         head.declared = length;
-        let (block, head_len) = head.block(b"body");
+        let (block, head_len) = head.block(b"body", &crate::profile::UNKNOWN);
         assert_eq!(&block[head_len..], b"body");
         String::from_utf8(block[..head_len].to_vec()).unwrap()
     }
@@ -260,7 +264,7 @@ mod tests {
             let parts = http::Response::builder().status(status).body(()).unwrap().into_parts().0;
             let head = Head { declared: Some(0), ..Head::new(parts, Allowed::default()).unwrap() };
             assert!(!head.body_allowed);
-            assert!(!String::from_utf8_lossy(&head.block(b"").0).contains("content-length"));
+            assert!(!String::from_utf8_lossy(&head.block(b"", &crate::profile::UNKNOWN).0).contains("content-length"));
         }
     }
 
@@ -293,6 +297,16 @@ mod tests {
         let warning = head.over_budget(&crate::profile::NGINX).unwrap();
         assert!(warning.contains("`x-fat` with 4209 bytes"), "{warning}");
         assert_eq!(head.over_budget(&crate::profile::MOD_FCGID), None);
+    }
+
+    #[test]
+    fn haproxy_is_told_the_status_last() {
+        // It makes 302 of every status that stands before a `Location`, of 201 and 307 too.
+        let response = http::Response::builder().status(307).header("x-a", "b").header("location", "/x").body(()).unwrap();
+        let head = Head::new(response.into_parts().0, Allowed::default()).unwrap();
+        let block = |profile| String::from_utf8(head.block(b"", profile).0.to_vec()).unwrap();
+        assert_eq!(block(&crate::profile::HAPROXY), "location: /x\r\nStatus: 307 Temporary Redirect\r\nx-a: b\r\n\r\n");
+        assert_eq!(block(&crate::profile::UNKNOWN), "Status: 307 Temporary Redirect\r\nx-a: b\r\nlocation: /x\r\n\r\n");
     }
 
     #[test]

@@ -166,7 +166,8 @@ pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiV
         Gateway::FastCgi if is("h2o") => &profile::H2O,
         Gateway::Scgi if is("apache") => &profile::MOD_PROXY_SCGI,
         Gateway::Uwsgi if is("apache") => &profile::MOD_PROXY_UWSGI,
-        Gateway::Scgi | Gateway::Uwsgi if is("nginx") => &profile::NGINX,
+        // The files scgi_params and uwsgi_params that come with nginx leave its name out; the others all say theirs.
+        Gateway::Scgi | Gateway::Uwsgi if is("nginx") || software.is_empty() => &profile::NGINX,
         Gateway::Scgi if is("lighttpd") => &profile::LIGHTTPD,
         _ => &profile::UNKNOWN,
     }
@@ -292,6 +293,8 @@ mod tests {
         assert_eq!(name(Gateway::Cgi, Ownership::Shared, apache, false), "mod_cgid");
         assert_eq!(name(Gateway::FastCgi, Ownership::Shared, "nginx/1.22.1", false), "nginx");
         assert_eq!(name(Gateway::FastCgi, Ownership::Shared, "nginx/1.22.1", true), "nginx-keep-conn");
+        assert_eq!(name(Gateway::Scgi, Ownership::Shared, "", false), "nginx");
+        assert_eq!(name(Gateway::Uwsgi, Ownership::Shared, "something", false), "unknown");
         assert_eq!(name(Gateway::FastCgi, Ownership::Shared, "something", false), "unknown");
     }
 }

@@ -102,7 +102,7 @@ pub(crate) enum ResponsePart {
     Head { block: Bytes, head_len: usize },
     /// Bytes of the body.
     Data(Bytes),
-    /// Text for the error log of the web server.
+    /// Text for the error log of the web server; empty text says that no more follows.
     Stderr(Bytes),
     /// The response is complete.
     End,

@@ -328,7 +328,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             match step {
                 Step::Head { head, start } => {
                     self.exchanges.slot(at)?.deadline = None;
-                    let (block, head_len) = head.block(&start);
+                    let (block, head_len) = head.block(&start, profile);
                     self.wire.respond(id, ResponsePart::Head { block, head_len }, &mut self.out);
                     continue;
                 }
@@ -348,7 +348,12 @@ impl<L: Link, W: Wire> Driver<L, W> {
     fn show_broken(&mut self, id: RequestId, abort: Abort) {
         self.broken = true;
         let alone = self.exchanges.iter().filter(|slot| !slot.over).count() == 1;
-        match self.wire.abort(abort) {
+        let abort = self.wire.abort(abort);
+        if abort != Abort::End {
+            // HAProxy 2.6 crashes, for all its sites, when a connection ends behind lines for the log that could go on.
+            self.wire.respond(id, ResponsePart::Stderr(Bytes::new()), &mut self.out);
+        }
+        match abort {
             Abort::End => self.wire.respond(id, ResponsePart::Cut, &mut self.out),
             Abort::Poison if alone => {
                 self.wire.respond(id, ResponsePart::Poison, &mut self.out);

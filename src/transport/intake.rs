@@ -130,7 +130,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let ((), lines) = logged::<W, _>(|| tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence));
         self.send_log(id, lines, &profile::UNKNOWN);
         let (head, page) = Head::of_error(failure.status, failure.code.as_str(), head_request);
-        let (block, head_len) = head.block(&page);
+        let (block, head_len) = head.block(&page, &profile::UNKNOWN);
         self.refused_unread += block.len();
         self.wire.respond(id, ResponsePart::Head { block, head_len }, &mut self.out);
         self.wire.respond(id, ResponsePart::End, &mut self.out);

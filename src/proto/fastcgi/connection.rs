@@ -20,9 +20,6 @@ use tokio_util::codec::Decoder as _;
 /// The largest content of one record that we send: the most that fits, cut to a multiple of eight as specification 3.3 recommends.
 const DATA_MAX: usize = 65528;
 
-/// The largest STDERR record that we send: HAProxy 2.6 crashes on one of 60 KB, mod_fcgid cuts at 8000 bytes.
-const STDERR_MAX: usize = 4096;
-
 /// Answers to management records that may wait to be read by the peer.
 const MANAGEMENT_BACKLOG: usize = 256 * 1024;
 
@@ -385,7 +382,8 @@ impl Wire for Connection {
         match part {
             // An empty record would end the stream (specification 3.3), so empty data is no record at all.
             ResponsePart::Data(data) | ResponsePart::Head { block: data, .. } => put_records(RecordType::STDOUT, id, data, DATA_MAX, out),
-            ResponsePart::Stderr(text) => put_records(RecordType::STDERR, id, text, STDERR_MAX, out),
+            ResponsePart::Stderr(text) if text.is_empty() => out.put_slice(&record_head(RecordType::STDERR, id, 0)),
+            ResponsePart::Stderr(text) => put_records(RecordType::STDERR, id, text, DATA_MAX, out),
             ResponsePart::End | ResponsePart::Cut => self.end(id, out),
             ResponsePart::Poison => out.put_slice(&[0xFF; 16]),
         }

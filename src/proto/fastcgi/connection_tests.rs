@@ -304,7 +304,7 @@ fn long_data_is_cut_into_records_that_fit() {
         sizes.push((record.kind, record.content.len()));
     }
     let (out, err) = (RecordType::STDOUT, RecordType::STDERR);
-    assert_eq!(sizes, [(out, 65528), (out, 34472), (err, 4096), (err, 904)]);
+    assert_eq!(sizes, [(out, 65528), (out, 34472), (err, 5000)]);
 }
 
 proptest::proptest! {

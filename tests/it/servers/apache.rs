@@ -68,6 +68,8 @@ fn modules(door: Door) -> String {
         Door::FcgidSuexec => &["mpm_event", "fcgid", "suexec"],
         Door::Cgid => &["mpm_event", "cgid"],
         Door::Cgi => &["mpm_prefork", "cgi"],
+        Door::ProxyScgi => &["mpm_event", "proxy", "proxy_scgi"],
+        Door::ProxyUwsgi => &["mpm_event", "proxy", "proxy_uwsgi"],
         _ => &["mpm_event", "proxy", "proxy_fcgi"],
     };
     let always = ["authz_core", "dir", "mime", "env", "setenvif", "alias", "rewrite"];
@@ -89,9 +91,13 @@ fn lines_of(door: Door, site: &Site) -> String {
         Door::FcgidSuexec => format!("SuexecUserGroup {SUEXEC_USER} {SUEXEC_USER}\n{fcgid}"),
         Door::Cgid => cgid_socket(site),
         Door::Cgi => String::new(),
-        _ => {
-            let socket = site.socket();
-            format!("ProxyPass \"/\" \"unix:{}|fcgi://localhost/\"\n", socket.display())
-        }
+        Door::ProxyScgi => proxy_pass(site, "scgi"),
+        Door::ProxyUwsgi => proxy_pass(site, "uwsgi"),
+        _ => proxy_pass(site, "fcgi"),
     }
+}
+
+fn proxy_pass(site: &Site, scheme: &str) -> String {
+    let socket = site.socket();
+    format!("ProxyPass \"/\" \"unix:{}|{scheme}://localhost/\"\n", socket.display())
 }

@@ -12,8 +12,11 @@ use tempfile::NamedTempFile;
 /// The longest that any answer may take. Far above all that is expected, so that a slow machine fails no test.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How a transfer ended that did not bring all the bytes that were announced: curl's exit code for it.
-pub(crate) const CUT_SHORT: i32 = 18;
+/// curl's exit code for a connection that was closed while it sent.
+pub(crate) const SEND_FAILED: i32 = 55;
+
+/// The same while it received.
+pub(crate) const RECEIVE_FAILED: i32 = 56;
 
 /// One question to a web server.
 pub(crate) struct Ask {

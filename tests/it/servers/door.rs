@@ -1,4 +1,4 @@
-//! The ways in which a real web server reaches the application, and what each of them can and cannot do.
+//! The ways in which a real web server reaches the application.
 
 /// One web server with one way to reach the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,132 +17,140 @@ pub(crate) enum Door {
     Nginx,
     /// nginx with `fastcgi_keep_conn on`.
     NginxKeepConn,
+    /// lighttpd with `bin-path`: it starts the program with a listening socket as its stdin.
+    Lighttpd,
+    /// lighttpd with `cgi.assign`: `app.cgi` is started for every request.
+    LighttpdCgi,
+    /// Caddy with `transport fastcgi`.
+    Caddy,
+    /// HAProxy with an `fcgi-app` and its `option keep-conn`, which is the default.
+    Haproxy,
+    /// The same with `option mpxs-conns`: many requests at one time on a connection.
+    HaproxyMpxs,
+    /// The same with `option get-values` as well: it asks what the program can do before it sends a request.
+    HaproxyGetValues,
+    /// h2o with `fastcgi.connect`.
+    H2o,
+    /// nginx with `scgi_pass`.
+    NginxScgi,
+    /// Apache with mod_proxy_scgi.
+    ProxyScgi,
+    /// lighttpd with `scgi.server` and `bin-path`.
+    LighttpdScgi,
+    /// nginx with `uwsgi_pass`.
+    NginxUwsgi,
+    /// Apache with mod_proxy_uwsgi.
+    ProxyUwsgi,
 }
 
-/// What a door lets through. A test asserts each of these as it stands: that a server cannot do something is knowledge
-/// that the program acts upon, so a server that learns it one day should be noticed.
-pub(crate) struct Abilities {
-    /// What `/env` calls the protocol.
-    pub(crate) gateway: &'static str,
-    /// What `/env` calls the profile.
-    pub(crate) profile: &'static str,
-    /// The longest request body that the program gets to see; one byte more and the server itself answers 500.
-    pub(crate) longest_body: Option<usize>,
-    /// Whether the visitor sees an event when it is sent, and not when all is over.
-    pub(crate) streams: bool,
-    /// Whether a declared length reaches the visitor of a response that is too long to be held back.
-    pub(crate) passes_length: bool,
-    /// Whether the visitor can see that a response of unknown length was cut short.
-    pub(crate) shows_failure: bool,
-    /// Whether the visitor can see it when a length was declared.
-    pub(crate) shows_failure_of_declared: bool,
-    /// Whether a header block of more than 4 KiB arrives.
-    pub(crate) takes_fat_head: bool,
-    /// What the visitor gets instead of a response with a header line of 9 KB.
-    pub(crate) answer_to_long_line: u16,
-    /// Whether two headers of one name reach the program as two.
-    pub(crate) keeps_repeated: bool,
-    /// Whether a login reaches the program, with what the sample says where there is one.
-    pub(crate) passes_authorization: bool,
-    /// Whether the program sees a path with an escaped slash in it; Apache has no page of that name.
-    pub(crate) passes_escaped_slash: bool,
-    /// Whether the program is told when the visitor has gone.
-    pub(crate) tells_departure: bool,
+/// The programs that can stand before the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Software {
+    Apache,
+    Nginx,
+    Lighttpd,
+    Caddy,
+    Haproxy,
+    H2o,
 }
-
-/// Apache in front of CGI: it streams, and has no way to show that a program broke off.
-const CGI: Abilities = Abilities {
-    gateway: "cgi",
-    profile: "mod_cgid",
-    longest_body: None,
-    streams: true,
-    passes_length: false,
-    shows_failure: false,
-    shows_failure_of_declared: false,
-    takes_fat_head: true,
-    answer_to_long_line: 500,
-    keeps_repeated: false,
-    passes_authorization: true,
-    passes_escaped_slash: false,
-    tells_departure: false,
-};
-
-const FCGID: Abilities = Abilities {
-    gateway: "fastcgi",
-    profile: "mod_fcgid",
-    longest_body: Some(131_072),
-    streams: false,
-    passes_length: true,
-    shows_failure: false,
-    shows_failure_of_declared: true,
-    takes_fat_head: true,
-    answer_to_long_line: 500,
-    keeps_repeated: false,
-    passes_authorization: true,
-    passes_escaped_slash: false,
-    tells_departure: false,
-};
-
-const PROXY_FCGI: Abilities = Abilities {
-    gateway: "fastcgi",
-    profile: "mod_proxy_fcgi",
-    longest_body: None,
-    streams: false,
-    passes_length: false,
-    shows_failure: true,
-    shows_failure_of_declared: true,
-    takes_fat_head: true,
-    answer_to_long_line: 500,
-    keeps_repeated: false,
-    passes_authorization: false,
-    passes_escaped_slash: false,
-    tells_departure: false,
-};
-
-const NGINX: Abilities = Abilities {
-    gateway: "fastcgi",
-    profile: "nginx",
-    longest_body: None,
-    streams: true,
-    passes_length: true,
-    shows_failure: true,
-    shows_failure_of_declared: true,
-    takes_fat_head: false,
-    answer_to_long_line: 502,
-    keeps_repeated: true,
-    passes_authorization: true,
-    passes_escaped_slash: true,
-    tells_departure: true,
-};
-
-const NGINX_KEEP_CONN: Abilities = Abilities { profile: "nginx-keep-conn", ..NGINX };
 
 impl Door {
-    pub(crate) fn abilities(self) -> &'static Abilities {
+    /// All of them, in the order of the table.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Fcgid,
+        Self::FcgidSuexec,
+        Self::ProxyFcgi,
+        Self::Nginx,
+        Self::NginxKeepConn,
+        Self::Lighttpd,
+        Self::Caddy,
+        Self::Haproxy,
+        Self::HaproxyMpxs,
+        Self::HaproxyGetValues,
+        Self::H2o,
+        Self::Cgid,
+        Self::Cgi,
+        Self::LighttpdCgi,
+        Self::NginxScgi,
+        Self::ProxyScgi,
+        Self::LighttpdScgi,
+        Self::NginxUwsgi,
+        Self::ProxyUwsgi,
+    ];
+
+    /// What heads the column of this door in the table. Two doors that behave alike share one.
+    pub(crate) fn column(self) -> &'static str {
         match self {
-            Self::Fcgid | Self::FcgidSuexec => &FCGID,
-            Self::Cgid | Self::Cgi => &CGI,
-            Self::ProxyFcgi => &PROXY_FCGI,
-            Self::Nginx => &NGINX,
-            Self::NginxKeepConn => &NGINX_KEEP_CONN,
+            Self::Fcgid | Self::FcgidSuexec => "Apache mod_fcgid",
+            Self::Cgid | Self::Cgi => "Apache CGI",
+            Self::ProxyFcgi => "Apache mod_proxy_fcgi",
+            Self::Nginx => "nginx FastCGI",
+            Self::NginxKeepConn => "nginx FastCGI, keep_conn",
+            Self::Lighttpd => "lighttpd FastCGI",
+            Self::LighttpdCgi => "lighttpd CGI",
+            Self::Caddy => "Caddy FastCGI",
+            Self::Haproxy => "HAProxy FastCGI",
+            Self::HaproxyMpxs => "HAProxy, mpxs-conns",
+            Self::HaproxyGetValues => "HAProxy, get-values",
+            Self::H2o => "h2o FastCGI",
+            Self::NginxScgi => "nginx SCGI",
+            Self::ProxyScgi => "Apache mod_proxy_scgi",
+            Self::LighttpdScgi => "lighttpd SCGI",
+            Self::NginxUwsgi => "nginx uwsgi",
+            Self::ProxyUwsgi => "Apache mod_proxy_uwsgi",
         }
     }
 
-    pub(crate) fn is_nginx(self) -> bool {
-        matches!(self, Self::Nginx | Self::NginxKeepConn)
+    pub(crate) fn software(self) -> Software {
+        match self {
+            Self::Fcgid | Self::FcgidSuexec | Self::Cgid | Self::Cgi | Self::ProxyFcgi | Self::ProxyScgi | Self::ProxyUwsgi => Software::Apache,
+            Self::Nginx | Self::NginxKeepConn | Self::NginxScgi | Self::NginxUwsgi => Software::Nginx,
+            Self::Lighttpd | Self::LighttpdCgi | Self::LighttpdScgi => Software::Lighttpd,
+            Self::Caddy => Software::Caddy,
+            Self::Haproxy | Self::HaproxyMpxs | Self::HaproxyGetValues => Software::Haproxy,
+            Self::H2o => Software::H2o,
+        }
+    }
+
+    /// What `/env` calls the protocol.
+    pub(crate) fn gateway(self) -> &'static str {
+        match self {
+            Self::Cgid | Self::Cgi | Self::LighttpdCgi => "cgi",
+            Self::NginxScgi | Self::ProxyScgi | Self::LighttpdScgi => "scgi",
+            Self::NginxUwsgi | Self::ProxyUwsgi => "uwsgi",
+            _ => "fastcgi",
+        }
+    }
+
+    /// What `/env` calls the profile.
+    pub(crate) fn profile(self) -> &'static str {
+        match self {
+            Self::Fcgid | Self::FcgidSuexec => "mod_fcgid",
+            Self::Cgid | Self::Cgi => "mod_cgid",
+            Self::ProxyFcgi => "mod_proxy_fcgi",
+            Self::Nginx => "nginx",
+            Self::NginxKeepConn => "nginx-keep-conn",
+            Self::Lighttpd | Self::LighttpdCgi | Self::LighttpdScgi => "lighttpd",
+            Self::Caddy => "caddy",
+            Self::Haproxy | Self::HaproxyMpxs | Self::HaproxyGetValues => "haproxy",
+            Self::H2o => "h2o",
+            Self::ProxyScgi => "mod_proxy_scgi",
+            Self::ProxyUwsgi => "mod_proxy_uwsgi",
+            Self::NginxScgi | Self::NginxUwsgi => "nginx",
+        }
     }
 
     /// Whether the program runs before the web server does, and listens on a socket that it made itself.
     pub(crate) fn needs_socket(self) -> bool {
-        matches!(self, Self::ProxyFcgi | Self::Nginx | Self::NginxKeepConn)
+        self.program().is_none()
     }
 
     /// The program in the document root, for the servers that start it out of there.
     pub(crate) fn program(self) -> Option<&'static str> {
         match self {
-            Self::Fcgid | Self::FcgidSuexec => Some("app.fcgi"),
-            Self::Cgid | Self::Cgi => Some("app.cgi"),
-            Self::ProxyFcgi | Self::Nginx | Self::NginxKeepConn => None,
+            Self::Fcgid | Self::FcgidSuexec | Self::Lighttpd | Self::LighttpdScgi => Some("app.fcgi"),
+            Self::Cgid | Self::Cgi | Self::LighttpdCgi => Some("app.cgi"),
+            _ => None,
         }
     }
 
@@ -151,7 +159,7 @@ impl Door {
         match self {
             Self::Fcgid | Self::FcgidSuexec => Some("apache-fcgid.htaccess"),
             Self::Cgid | Self::Cgi => Some("apache-cgi.htaccess"),
-            Self::ProxyFcgi | Self::Nginx | Self::NginxKeepConn => None,
+            _ => None,
         }
     }
 }

@@ -1,17 +1,51 @@
-//! Every route of the test application through every door.
+//! Every route of the test application through every door: each test measures one column of the table in
+//! `docs/compatibility.md` and compares. With `LODGER_WRITE=1` in the environment it writes the column instead.
 
 use std::io::{self, Write as _};
+use std::panic::{self, AssertUnwindSafe};
 
 use super::door::Door;
+use super::notes;
 use super::process;
-use super::routes::ask_every_route;
+use super::routes::CASES;
 use super::server::Server;
 use super::site::SUEXEC_USER;
+use super::table;
+
+/// Asks every case and gives what was seen, as cells of the table. What must not happen through any door is a failure;
+/// all of them are named, so that one look shows what a server does differently.
+pub(crate) fn ask_every_route(server: &Server) -> Vec<String> {
+    let door = server.door;
+    let (mut cells, mut failed) = (Vec::new(), Vec::new());
+    for (name, ask) in CASES {
+        match panic::catch_unwind(AssertUnwindSafe(|| ask(server))) {
+            Ok(Ok(())) => cells.push("ok".to_owned()),
+            Ok(Err(seen)) => match notes::key(door, name, &seen) {
+                Some(key) => cells.push(format!("{seen} [^{key}]")),
+                None => failed.push(format!("{name}: nothing explains \"{seen}\"")),
+            },
+            Err(_) => failed.push((*name).to_owned()),
+        }
+    }
+    assert!(failed.is_empty(), "through {door:?} {} of {} cases failed: {failed:#?}\n{}", failed.len(), CASES.len(), server.site.log_text());
+    cells
+}
+
+/// Measures the column of a door, and compares or writes it.
+fn check(server: &Server) {
+    let cells = ask_every_route(server);
+    table::settle(server.door.column(), &cells);
+}
+
+#[test]
+fn the_table_is_complete_and_says_what_the_tests_know() {
+    table::check_frame();
+}
 
 #[test]
 #[ignore = "needs real web servers: make test-servers"]
 fn apache_with_mod_fcgid() {
-    ask_every_route(&Server::start(Door::Fcgid));
+    check(&Server::start(Door::Fcgid));
 }
 
 #[test]
@@ -24,7 +58,7 @@ fn apache_with_mod_fcgid_under_suexec() {
         return;
     }
     let server = Server::start(Door::FcgidSuexec);
-    ask_every_route(&server);
+    check(&server);
     let (owner, _) = process::ids_of(SUEXEC_USER).unwrap();
     let pids = server.app_pids();
     assert!(!pids.is_empty());
@@ -36,29 +70,101 @@ fn apache_with_mod_fcgid_under_suexec() {
 #[test]
 #[ignore = "needs real web servers: make test-servers"]
 fn apache_with_mod_cgid() {
-    ask_every_route(&Server::start(Door::Cgid));
+    check(&Server::start(Door::Cgid));
 }
 
 #[test]
 #[ignore = "needs real web servers: make test-servers"]
 fn apache_with_mod_cgi() {
-    ask_every_route(&Server::start(Door::Cgi));
+    check(&Server::start(Door::Cgi));
 }
 
 #[test]
 #[ignore = "needs real web servers: make test-servers"]
 fn apache_with_mod_proxy_fcgi() {
-    ask_every_route(&Server::start(Door::ProxyFcgi));
+    check(&Server::start(Door::ProxyFcgi));
 }
 
 #[test]
 #[ignore = "needs real web servers: make test-servers"]
 fn nginx() {
-    ask_every_route(&Server::start(Door::Nginx));
+    check(&Server::start(Door::Nginx));
 }
 
 #[test]
 #[ignore = "needs real web servers: make test-servers"]
 fn nginx_that_keeps_connections() {
-    ask_every_route(&Server::start(Door::NginxKeepConn));
+    check(&Server::start(Door::NginxKeepConn));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn lighttpd() {
+    check(&Server::start(Door::Lighttpd));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn lighttpd_with_cgi() {
+    check(&Server::start(Door::LighttpdCgi));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn caddy() {
+    check(&Server::start(Door::Caddy));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn haproxy() {
+    check(&Server::start(Door::Haproxy));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn haproxy_that_multiplexes() {
+    check(&Server::start(Door::HaproxyMpxs));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn haproxy_that_asks_what_we_can_do() {
+    check(&Server::start(Door::HaproxyGetValues));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn h2o() {
+    check(&Server::start(Door::H2o));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn nginx_with_scgi() {
+    check(&Server::start(Door::NginxScgi));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn apache_with_mod_proxy_scgi() {
+    check(&Server::start(Door::ProxyScgi));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn lighttpd_with_scgi() {
+    check(&Server::start(Door::LighttpdScgi));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn nginx_with_uwsgi() {
+    check(&Server::start(Door::NginxUwsgi));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn apache_with_mod_proxy_uwsgi() {
+    check(&Server::start(Door::ProxyUwsgi));
 }

@@ -25,7 +25,12 @@ fn configuration(site: &Site, port: u16, door: Door, lines: &str) -> String {
     let (run, logs, socket) = (site.run(), site.logs(), site.socket());
     let (run, logs, socket) = (run.display(), logs.display(), socket.display());
     let user = if process::is_root() { format!("user {WEB_SERVER_USER};") } else { String::new() };
-    let keep_conn = if door == Door::NginxKeepConn { "fastcgi_keep_conn on;" } else { "" };
+    let pass = match door {
+        Door::NginxKeepConn => format!("include {PARAMS};\n      fastcgi_pass app;\n      fastcgi_keep_conn on;"),
+        Door::NginxScgi => "include /etc/nginx/scgi_params;\n      scgi_pass app;".to_owned(),
+        Door::NginxUwsgi => "include /etc/nginx/uwsgi_params;\n      uwsgi_pass app;".to_owned(),
+        _ => format!("include {PARAMS};\n      fastcgi_pass app;"),
+    };
     format!(
         r#"daemon off;
 {user}
@@ -49,9 +54,7 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     location / {{
-      include {PARAMS};
-      fastcgi_pass app;
-      {keep_conn}
+      {pass}
       {lines}
     }}
   }}

@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::door::Door;
+use super::every_route::ask_every_route;
 use super::process::{signal, wait_for};
-use super::routes::ask_every_route;
 use super::server::{Server, Setup};
 
 /// Asks all routes, stops everything, and gives what strace saw.

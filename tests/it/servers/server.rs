@@ -7,8 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::apache;
+use super::caddy;
 use super::client::{self, Ask};
-use super::door::Door;
+use super::door::{Door, Software};
+use super::h2o;
+use super::haproxy;
+use super::lighttpd;
 use super::nginx;
 use super::process::{self, Running};
 use super::site::{self, Site, WEB_SERVER_USER};
@@ -88,10 +92,15 @@ impl Setup {
 
     /// Starts the web server and waits until it listens. Nothing if the port was taken.
     fn start_web(&self, site: &Site, port: u16) -> Option<Running> {
-        let mut command = match self.door {
-            Door::Nginx | Door::NginxKeepConn => nginx::command(site, port, self.door, &self.lines),
-            _ => apache::command(site, port, self.door, &self.lines),
+        let command = match self.door.software() {
+            Software::Apache => apache::command,
+            Software::Nginx => nginx::command,
+            Software::Lighttpd => lighttpd::command,
+            Software::Caddy => caddy::command,
+            Software::Haproxy => haproxy::command,
+            Software::H2o => h2o::command,
         };
+        let mut command = command(site, port, self.door, &self.lines);
         if self.traced && !self.door.needs_socket() {
             command = traced(&command, site);
         }
@@ -151,9 +160,7 @@ fn start_app(site: &Site, with_trace: bool) -> Running {
     let program = site.install("app/testapp");
     let mut command = Command::new(&program);
     command.args(["serve", "--socket"]).arg(site.socket());
-    if process::is_root() {
-        command = run_as(WEB_SERVER_USER, &command);
-    }
+    command = as_web_server(command);
     if with_trace {
         command = traced(&command, site);
     }
@@ -162,10 +169,14 @@ fn start_app(site: &Site, with_trace: bool) -> Running {
     app
 }
 
-fn run_as(user: &str, command: &Command) -> Command {
+/// The same command run by the user as whom web servers run, where we may decide that.
+pub(crate) fn as_web_server(command: Command) -> Command {
+    if !process::is_root() {
+        return command;
+    }
     let mut other = Command::new("setpriv");
     other
-        .args(["--reuid", user, "--regid", user, "--clear-groups"])
+        .args(["--reuid", WEB_SERVER_USER, "--regid", WEB_SERVER_USER, "--clear-groups"])
         .args(["--pdeathsig", "TERM", "--"])
         .arg(command.get_program())
         .args(command.get_args());
@@ -195,7 +206,7 @@ fn wait_until_listening(web: &mut Running, site: &Site, port: u16) -> bool {
     loop {
         if let Some(status) = web.ended() {
             let log = site.log_text();
-            assert!(log.contains("Address already in use"), "the web server left with {status}: {log}");
+            assert!(log.to_lowercase().contains("address already in use"), "the web server left with {status}: {log}");
             return false;
         }
         if client::answers(port) {

@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -96,7 +97,10 @@ impl Site {
         let target = self.root().join(path);
         let testapp = testapp();
         fs::create_dir_all(target.parent().unwrap()).unwrap();
-        fs::copy(&testapp, &target).unwrap_or_else(|error| panic!("{}: {error} (cargo build --examples makes it)", testapp.display()));
+        // By a process of its own: a child that another test starts at this moment must not hold the file open for
+        // writing, because Linux does not run a program that somebody may write to.
+        let copied = Command::new("cp").arg(&testapp).arg(&target).status().unwrap();
+        assert!(copied.success(), "{} (cargo build --examples makes it)", testapp.display());
         fs::set_permissions(&target, Permissions::from_mode(0o755)).unwrap();
         self.give_as_the_docroot(&target);
         target
