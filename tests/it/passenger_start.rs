@@ -22,11 +22,16 @@ struct Passenger {
 impl Passenger {
     /// The work directory with the arguments of a usual start. The program lies in it too.
     fn prepare() -> Self {
+        Self::prepare_for("testapp")
+    }
+
+    /// The same for another program among the examples.
+    fn prepare_for(program: &str) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         for name in ["work/args", "work/response/error", "work/response/steps/subprocess_listen", "program"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
-        fs::hard_link(testapp(), folder.path().join("program/testapp")).unwrap();
+        fs::hard_link(testapp().with_file_name(program), folder.path().join("program/testapp")).unwrap();
         let passenger = Self { folder, env: Vec::new() };
         let finish = passenger.work("response/finish");
         assert!(Command::new("mkfifo").args(["-m", "600"]).arg(&finish).status().unwrap().success());
@@ -198,6 +203,15 @@ fn idle_it_leaves_at_once_by_stdin_and_by_signal() {
         assert_eq!(started.exit().code(), Some(0), "{}", started.log());
         assert!(start.elapsed() < Duration::from_secs(2), "left after {:?}", start.elapsed());
     }
+}
+
+#[test]
+fn an_app_in_a_runtime_of_its_own_is_served_too() {
+    let mut started = Passenger::prepare_for("own_runtime").start();
+    assert_eq!(started.verdict.as_deref(), Some(&b"1"[..]), "{}", started.log());
+    assert!(started.get("/").ends_with("Hello by stdin"));
+    drop(started.lifeline.take());
+    assert_eq!(started.exit().code(), Some(0), "{}", started.log());
 }
 
 #[test]

@@ -298,7 +298,8 @@ fn after_a_crash_the_next_visitor_is_served() {
     let passenger = Passenger::start();
     let pid = passenger.pid();
     signal(pid, "KILL");
-    wait_for("the process to be gone", || executable(pid).is_none().then_some(()));
+    // Passenger has to hear of it too: it sends visitors to a process until it has looked how that one ended.
+    wait_for("Passenger to notice", || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
     passenger.get("/hello").expect(200, "hello, world\n");
     assert_ne!(passenger.pid(), pid);
 }
