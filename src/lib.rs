@@ -49,6 +49,7 @@ mod ext;
 mod role;
 mod hints;
 mod limits;
+mod settings;
 mod profile;
 mod error;
 mod diagnostic;

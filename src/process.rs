@@ -9,8 +9,8 @@ use crate::{
     error::Error,
     gateway::{Decision, Handed, Ownership, Terms, fd0, systemd},
     life::{self, Notify, Signals},
-    limits::Limits,
     serve::{activation_error, runtime_error, socket_error},
+    settings::Settings,
     sys,
     transport::{
         Shared,
@@ -87,13 +87,13 @@ impl Doors {
 pub(crate) async fn serve_sockets(
     start: Start,
     app: impl Future<Output = BoxApp>,
-    limits: Limits,
+    settings: Settings,
     trigger: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let Start { sockets, ownership, terms } = start;
     let drain_timeout = match ownership {
-        Ownership::ModFcgid => limits.drain_timeout.min(MOD_FCGID_DRAIN),
-        Ownership::Own | Ownership::Passenger | Ownership::Shared => limits.drain_timeout,
+        Ownership::ModFcgid => settings.limits.drain_timeout.min(MOD_FCGID_DRAIN),
+        Ownership::Own | Ownership::Passenger | Ownership::Shared => settings.limits.drain_timeout,
     };
     let mut signals = Signals::watch().map_err(|error| runtime_error(error.to_string()))?;
     let Doors { listeners, connections } = Doors::open(sockets)?;
@@ -103,7 +103,7 @@ pub(crate) async fn serve_sockets(
     let Some((app, told)) = build_unless_stopped(app, &mut signals, &stop, drain_timeout).await else {
         return Ok(());
     };
-    let shared = Shared::new(limits, ownership, stop.clone());
+    let shared = Shared::new(settings, ownership, stop.clone());
     let only_connections = listeners.is_empty();
     for (socket, name) in connections {
         tasks.spawn(serve_connection(socket, app.clone(), shared.by(name)));
@@ -192,10 +192,10 @@ async fn finish(tasks: &TaskTracker, shared: &Shared, until: Instant, mut signal
 /// Answers the one request of a CGI program. `false` when its response broke half-way.
 ///
 /// A stop signal lets the request go on for as long as any process may take to leave; mod_cgid follows it with SIGKILL after three seconds.
-pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, limits: Limits) -> Result<bool, Error> {
-    let drain_timeout = limits.drain_timeout;
+pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, settings: Settings) -> Result<bool, Error> {
+    let drain_timeout = settings.limits.drain_timeout;
     let mut signals = Signals::watch().map_err(|error| runtime_error(error.to_string()))?;
-    let shared = Shared::new(limits, Ownership::Shared, CancellationToken::new());
+    let shared = Shared::new(settings, Ownership::Shared, CancellationToken::new());
     let mut told = None;
     let cut = async {
         signals.stop().await;

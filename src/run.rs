@@ -9,7 +9,9 @@ use crate::{
     gateway::{Decision, Handed, Ownership, Terms, decide, fd0, http::is_lsnode, passenger::WORK_DIR},
     limits::Limits,
     process::{Start, serve_cgi, serve_passenger, serve_sockets},
+    profile::Profile,
     serve::{arguments, runtime_error, socket_error, started_by_nobody},
+    settings::Settings,
     sys,
     telemetry::log,
     transport::{door::Door, stdio},
@@ -71,26 +73,32 @@ pub fn run<M>(app: impl IntoApp<M>) -> ExitCode {
 #[must_use = "nothing runs until `run` is called"]
 pub struct Program<A, M> {
     app: A,
-    limits: Limits,
+    settings: Settings,
     worker_threads: usize,
     shape: PhantomData<fn() -> M>,
 }
 
 impl<A, M> std::fmt::Debug for Program<A, M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Program").field("limits", &self.limits).field("worker_threads", &self.worker_threads).finish_non_exhaustive()
+        f.debug_struct("Program").field("settings", &self.settings).field("worker_threads", &self.worker_threads).finish_non_exhaustive()
     }
 }
 
 impl<M, A: IntoApp<M>> Program<A, M> {
     /// A program that serves `app` with the default limits on one thread.
     pub fn new(app: A) -> Self {
-        Self { app, limits: Limits::default(), worker_threads: 1, shape: PhantomData }
+        Self { app, settings: Settings::default(), worker_threads: 1, shape: PhantomData }
     }
 
     /// Sets the limits.
     pub fn with_limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.settings.limits = limits;
+        self
+    }
+
+    /// Says what the web server is, for one that hides it or lies about it; see [`Profile::named`](crate::Profile::named). It holds for every request.
+    pub fn with_profile(mut self, profile: &'static Profile) -> Self {
+        self.settings.profile = Some(profile);
         self
     }
 
@@ -136,8 +144,8 @@ impl<M, A: IntoApp<M>> Program<A, M> {
     }
 
     fn accept(self, start_with: Start) -> ExitCode {
-        let limits = self.limits.clone();
-        self.block_on(|app| async move { serve_sockets(start_with, start(app), limits, pending()).await.map(|()| ExitCode::SUCCESS) })
+        let settings = self.settings.clone();
+        self.block_on(|app| async move { serve_sockets(start_with, start(app), settings, pending()).await.map(|()| ExitCode::SUCCESS) })
     }
 
     fn cgi(mut self) -> ExitCode {
@@ -146,9 +154,9 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         sys::forget_http_proxy();
         // One request needs one thread.
         self.worker_threads = 1;
-        let limits = self.limits.clone();
+        let settings = self.settings.clone();
         self.block_on(|app| async move {
-            let whole = serve_cgi(vars, start(app), limits).await?;
+            let whole = serve_cgi(vars, start(app), settings).await?;
             Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         })
     }
@@ -158,10 +166,10 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         sys::close_on_exec_from(3);
         // A program of this kind that the app starts was not started by Passenger.
         sys::forget_variables([WORK_DIR.into()]);
-        let limits = self.limits.clone();
+        let settings = self.settings.clone();
         self.block_on(|app| async move {
             let app = async { build(&app).await.map_err(app_did_not_start) };
-            serve_passenger(folder, app, limits, pending()).await.map(|()| ExitCode::SUCCESS)
+            serve_passenger(folder, app, settings, pending()).await.map(|()| ExitCode::SUCCESS)
         })
     }
 

@@ -7,6 +7,8 @@ use crate::{
     gateway::{Decision, Terms, decide, fd0},
     limits::Limits,
     process::{Start, serve_cgi, serve_passenger, serve_sockets},
+    profile::Profile,
+    settings::Settings,
     transport::stdio,
 };
 use std::{
@@ -39,33 +41,39 @@ use std::{
 /// }
 /// ```
 pub fn serve<S: App>(app: S) -> Serve<S> {
-    Serve { app, limits: Limits::default(), trigger: Box::pin(std::future::pending()) }
+    Serve { app, settings: Settings::default(), trigger: Box::pin(std::future::pending()) }
 }
 
 /// What [`serve`] returns: set it up with the `with_*` methods, then `.await` it.
 #[must_use = "nothing is served until it is awaited"]
 pub struct Serve<S> {
     app: S,
-    limits: Limits,
+    settings: Settings,
     trigger: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl<S> std::fmt::Debug for Serve<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Serve").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Serve").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
 impl<S: App> Serve<S> {
     /// Sets the limits.
     pub fn with_limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.settings.limits = limits;
         self
     }
 
     /// Sets [`Limits::request_timeout`].
     pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
-        self.limits = self.limits.with_request_timeout(timeout);
+        self.settings.limits = self.settings.limits.with_request_timeout(timeout);
+        self
+    }
+
+    /// Says what the web server is, for one that hides it or lies about it; see [`Profile::named`](crate::Profile::named). It holds for every request.
+    pub fn with_profile(mut self, profile: &'static Profile) -> Self {
+        self.settings.profile = Some(profile);
         self
     }
 
@@ -81,21 +89,21 @@ impl<S: App> IntoFuture for Serve<S> {
     type IntoFuture = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { app, limits, trigger } = self;
+        let Self { app, settings, trigger } = self;
         let app = app.into_box();
         Box::pin(async move {
             // A library does not do what the arguments of its program say; that there are some shows that a task runner started it.
             let decision = decide(&fd0::facts(arguments));
             match decision {
-                Decision::Passenger(folder) => return serve_passenger(folder, ready(Ok(app)), limits, trigger).await,
-                Decision::Cgi => return serve_cgi(stdio::environment(), ready(app), limits).await.map(drop),
+                Decision::Passenger(folder) => return serve_passenger(folder, ready(Ok(app)), settings, trigger).await,
+                Decision::Cgi => return serve_cgi(stdio::environment(), ready(app), settings).await.map(drop),
                 Decision::Connection { certain: false } if !tokio::task::spawn_blocking(fd0::somebody_speaks).await.unwrap_or(false) => {
                     return Err(started_by_nobody());
                 }
                 _ => {}
             }
             let start = Start::take(&decision, Terms::look())?.ok_or_else(started_by_nobody)?;
-            serve_sockets(start, ready(app), limits, trigger).await
+            serve_sockets(start, ready(app), settings, trigger).await
         })
     }
 }

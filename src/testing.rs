@@ -5,7 +5,7 @@ use crate::{
     cgi::outgoing::{self, Script},
     error::BoxError,
     gateway::Ownership,
-    limits::Limits,
+    settings::Settings,
     transport::{
         Shared,
         client::{self, Seen},
@@ -54,7 +54,7 @@ where
     let vars = outgoing::vars(&request, &Script::default(), (!body.is_empty()).then_some(body.len() as u64));
 
     let (ours, theirs) = tokio::net::UnixStream::pair()?;
-    let shared = Shared::new(Limits::default(), Ownership::Shared, CancellationToken::new());
+    let shared = Shared::new(Settings::default(), Ownership::Shared, CancellationToken::new());
     let server = tokio::spawn(serve_connection(Socket::Unix(theirs), app.into_box(), shared));
     let (mut head, mut answer) = ((StatusCode::OK, http::HeaderMap::new()), BytesMut::new());
     let sent = client::Request { vars: &vars, body: &body, head_request };

@@ -10,8 +10,8 @@ use crate::{
         passenger::{WorkDir, unusable},
     },
     life::{Signals, hang_up},
-    limits::Limits,
     serve::runtime_error,
+    settings::Settings,
     transport::door::Door,
 };
 use std::{
@@ -30,7 +30,7 @@ const SOCKET_MODE: u32 = 0o600;
 pub(crate) async fn serve_passenger(
     folder: PathBuf,
     app: impl Future<Output = Result<BoxApp, Error>>,
-    limits: Limits,
+    settings: Settings,
     trigger: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let work = WorkDir::new(folder);
@@ -44,7 +44,7 @@ pub(crate) async fn serve_passenger(
     let (_door, listener, app) = started.map_err(|error| tell(&work, error))?;
     // What systemd or LiteSpeed want of the web server stands in our environment too, and is not meant for us.
     let start = Start { sockets: vec![Handed::listener(listener)], ownership: Ownership::Passenger, terms: Terms::default() };
-    serve_sockets(start, ready(app), limits, told).await
+    serve_sockets(start, ready(app), settings, told).await
 }
 
 /// Completes when it is time to leave. Both signals and stdin are watched from the call on.

@@ -7,11 +7,13 @@ use crate::{
     error::BoxError,
     gateway::Ownership,
     limits::Limits,
+    profile::{self, Profile},
     proto::fastcgi::{
         Connection, RecordType,
         client::{Answer, next_answer, request_head},
         record_head,
     },
+    settings::Settings,
     transport::socket::Socket,
 };
 use bytes::Bytes;
@@ -34,9 +36,13 @@ struct Peer {
 
 impl Peer {
     fn of(app: impl App, limits: Limits) -> Self {
+        Self::with(app, Settings { limits, profile: None })
+    }
+
+    fn with(app: impl App, settings: Settings) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let stop = CancellationToken::new();
-        let shared = Shared::new(limits, Ownership::Shared, stop.clone());
+        let shared = Shared::new(settings, Ownership::Shared, stop.clone());
         let wire = Connection::new(Arc::clone(&shared.limits));
         tokio::spawn(drive(Socket::Unix(theirs), wire, Gateway::FastCgi, app.into_box(), shared));
         Self { stream: ours, input: BytesMut::new(), stop }
@@ -100,6 +106,22 @@ fn slow_app() -> impl App {
 
 fn patient() -> Limits {
     Limits::default().with_request_timeout(Duration::from_secs(1000))
+}
+
+#[tokio::test]
+async fn what_the_developer_says_of_the_web_server_counts() {
+    let odd = || {
+        tower::service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::builder().status(599).body(Full::new(Bytes::new())).unwrap()) })
+    };
+    for (profile, expected) in [(None, "Status: 599 "), (Profile::named("litespeed"), "Status: 500 Internal Server Error\r\nlodger-status: 599\r\n")]
+    {
+        let mut peer = Peer::with(odd(), Settings { profile, ..Settings::default() });
+        peer.begin(1, "/").await;
+        peer.end_body(1).await;
+        let (_, response) = peer.response().await.unwrap();
+        assert!(response.starts_with(expected), "{response}");
+    }
+    assert!(Profile::named(profile::UNKNOWN.name()).is_some());
 }
 
 #[tokio::test(start_paused = true)]

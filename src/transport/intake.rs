@@ -73,7 +73,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         {
             return self.refuse(id, failure, head_request);
         }
-        let profile = choose_profile(self.gateway, self.shared.ownership, &vars, keep_conn);
+        let profile = self.shared.profile.unwrap_or_else(|| choose_profile(self.gateway, self.shared.ownership, &vars, keep_conn));
         let context = Context { program: self.shared.program.as_deref(), profile, headers: headers.as_deref() };
         let (mut parts, mut meta) = match parts_from_vars(&vars, &context) {
             Ok(mapped) => mapped,

@@ -23,7 +23,7 @@ mod replay_tests;
 
 #[cfg(feature = "http")]
 use crate::gateway::http::HttpStart;
-use crate::{gateway::Ownership, life::Work, limits::Limits};
+use crate::{gateway::Ownership, life::Work, limits::Limits, profile::Profile, settings::Settings};
 use std::{
     path::PathBuf,
     sync::{
@@ -37,6 +37,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     pub(crate) limits: Arc<Limits>,
+    /// The profile that the developer has set.
+    pub(crate) profile: Option<&'static Profile>,
     /// How the listener came to us, which tells one web server from another.
     pub(crate) ownership: Ownership,
     /// Our own executable, for the mount rule.
@@ -57,9 +59,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, ownership: Ownership, stop: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(settings: Settings, ownership: Ownership, stop: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
-            limits: Arc::new(limits),
+            limits: Arc::new(settings.limits),
+            profile: settings.profile,
             ownership,
             program: std::env::current_exe().ok(),
             #[cfg(feature = "http")]

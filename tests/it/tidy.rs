@@ -101,6 +101,7 @@ const MAY_USE: &[(&str, &[&str], &[&str])] = &[
             "profile",
             "proto",
             "role",
+            "settings",
             "sys",
             "telemetry",
         ],

@@ -256,7 +256,7 @@ mod tests {
             response.header("connection", "upgrade").header("upgrade", "something").body(String::new())
         });
         let (mut ours, theirs) = UnixStream::pair().unwrap();
-        let shared = Shared::new(Limits::default(), Ownership::Shared, CancellationToken::new());
+        let shared = Shared::new(crate::settings::Settings::default(), Ownership::Shared, CancellationToken::new());
         let served = tokio::spawn(serve_connection(Socket::Unix(theirs), app.into_box(), Arc::clone(&shared)));
         ours.write_all(b"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: upgrade\r\nUpgrade: something\r\n\r\n").await.unwrap();
         let mut answer = vec![0; 12];

@@ -51,6 +51,7 @@ impl Entrance {
             HttpPeer::Any if is_local => (Trust::Forwarded, &profile::HTTP),
             HttpPeer::Any => (Trust::Nobody, &profile::HTTP),
         };
+        let profile = shared.profile.unwrap_or(profile);
         Self { common, app, shared, peer, trust, profile }
     }
 
