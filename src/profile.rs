@@ -195,6 +195,8 @@ static ALL: &[&Profile] = &[
     &HAPROXY,
     &H2O,
     &PASSENGER,
+    &MOD_PROXY_HTTP,
+    &PROXY,
     &UNKNOWN,
 ];
 
@@ -245,6 +247,12 @@ pub(crate) static LITESPEED: Profile = Profile::litespeed("litespeed");
 
 /// OpenLiteSpeed, on which the rules for both were measured.
 pub(crate) static OPENLITESPEED: Profile = Profile::litespeed("openlitespeed");
+
+/// Apache with mod_proxy_http.
+pub(crate) static MOD_PROXY_HTTP: Profile = Profile::apache("mod_proxy_http");
+
+/// Any other proxy that speaks HTTP to us. HTTP does not say which, so it gets what nginx needs, the strictest of them, but no header that only nginx would act on.
+pub(crate) static PROXY: Profile = Profile { offload: None, ..Profile::nginx("proxy") };
 
 /// Phusion Passenger, which stands behind Apache or nginx and speaks HTTP to us.
 pub(crate) static PASSENGER: Profile = Profile { invents_script_name: false, ..Profile::apache("passenger") };

@@ -4,6 +4,7 @@ use std::{env, ffi::OsStr, os::unix::ffi::OsStrExt as _};
 #[cfg(feature = "http")]
 use {
     super::Ownership,
+    crate::profile::{self, Profile},
     std::{ffi::OsString, os::unix::ffi::OsStringExt as _},
 };
 
@@ -49,6 +50,19 @@ impl HttpStart {
     }
 }
 
+/// The profile of a web server that may be any, told by the headers that it adds: Apache names itself in one, most others say for whom they ask, and
+/// nginx unless told otherwise speaks an HTTP that nobody else speaks any more.
+#[cfg(feature = "http")]
+pub(crate) fn any_peer(has: impl Fn(&'static str) -> bool, http_1_0: bool) -> &'static Profile {
+    if has("x-forwarded-server") {
+        &profile::MOD_PROXY_HTTP
+    } else if http_1_0 || has("x-forwarded-for") || has("x-real-ip") {
+        &profile::PROXY
+    } else {
+        &profile::UNKNOWN
+    }
+}
+
 /// Whether LiteSpeed started us in the place of Node.js: it passes the path of its loader and sets `LSNODE_ROOT`.
 ///
 /// Arguments are only looked at where that variable is set, which no web client can do.
@@ -83,6 +97,16 @@ mod tests {
         let vars = [("PASSENGER_BASE_URI", "/sub"), ("LODGER_MOUNT", "/shop")];
         assert_eq!(start(Ownership::Passenger, false, &vars).mount, b"/shop");
         assert_eq!(start(Ownership::Shared, true, &vars), HttpStart { peer: HttpPeer::Lsnode, mount: b"/shop".into() });
+    }
+
+    #[test]
+    fn a_proxy_is_known_by_the_headers_that_it_adds() {
+        let name = |headers: &[&str], http_1_0| any_peer(|name| headers.contains(&name), http_1_0).name();
+        assert_eq!(name(&["x-forwarded-for", "x-forwarded-host", "x-forwarded-server"], false), "mod_proxy_http");
+        assert_eq!(name(&["x-real-ip"], false), "proxy");
+        assert_eq!(name(&["x-forwarded-for"], false), "proxy");
+        assert_eq!(name(&[], true), "proxy");
+        assert_eq!(name(&[], false), "unknown");
     }
 
     #[test]
