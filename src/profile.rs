@@ -195,6 +195,8 @@ static ALL: &[&Profile] = &[
     &HAPROXY,
     &H2O,
     &PASSENGER,
+    #[cfg(feature = "http")]
+    &MOD_PROXY_HTTP,
     &UNKNOWN,
 ];
 
@@ -246,10 +248,13 @@ pub(crate) static LITESPEED: Profile = Profile::litespeed("litespeed");
 /// OpenLiteSpeed, on which the rules for both were measured.
 pub(crate) static OPENLITESPEED: Profile = Profile::litespeed("openlitespeed");
 
-/// Whoever speaks HTTP to us, which does not say who it is: most often nginx, which stops an upload over HTTP as it does over FastCGI once it has passed
-/// the head of a response on.
+/// Apache with mod_proxy_http.
 #[cfg(feature = "http")]
-pub(crate) static HTTP: Profile = Profile { head_ends_upload: true, ..Profile::new("unknown") };
+pub(crate) static MOD_PROXY_HTTP: Profile = Profile::apache("mod_proxy_http");
+
+/// Whoever else speaks HTTP to us. HTTP does not say who, so it gets what nginx needs, the strictest of them, but no header that only nginx would act on.
+#[cfg(feature = "http")]
+pub(crate) static UNKNOWN_HTTP: Profile = Profile { offload: None, ..Profile::nginx("unknown") };
 
 /// Phusion Passenger, which stands behind Apache or nginx and speaks HTTP to us.
 pub(crate) static PASSENGER: Profile = Profile { invents_script_name: false, ..Profile::apache("passenger") };

@@ -4,6 +4,7 @@ use std::{env, ffi::OsStr, os::unix::ffi::OsStrExt as _};
 #[cfg(feature = "http")]
 use {
     super::Ownership,
+    crate::profile::{self, Profile},
     std::{ffi::OsString, os::unix::ffi::OsStringExt as _},
 };
 
@@ -49,6 +50,12 @@ impl HttpStart {
     }
 }
 
+/// The profile of a web server that may be any: Apache names itself in a header that it adds. Of all others nothing is known.
+#[cfg(feature = "http")]
+pub(crate) fn any_peer(has: impl Fn(&'static str) -> bool) -> &'static Profile {
+    if has("x-forwarded-server") { &profile::MOD_PROXY_HTTP } else { &profile::UNKNOWN_HTTP }
+}
+
 /// Whether LiteSpeed started us in the place of Node.js: it passes the path of its loader and sets `LSNODE_ROOT`.
 ///
 /// Arguments are only looked at where that variable is set, which no web client can do.
@@ -83,6 +90,13 @@ mod tests {
         let vars = [("PASSENGER_BASE_URI", "/sub"), ("LODGER_MOUNT", "/shop")];
         assert_eq!(start(Ownership::Passenger, false, &vars).mount, b"/shop");
         assert_eq!(start(Ownership::Shared, true, &vars), HttpStart { peer: HttpPeer::Lsnode, mount: b"/shop".into() });
+    }
+
+    #[test]
+    fn apache_is_known_by_the_header_that_it_adds() {
+        let name = |headers: &[&str]| any_peer(|name| headers.contains(&name)).name();
+        assert_eq!(name(&["x-forwarded-for", "x-forwarded-host", "x-forwarded-server"]), "mod_proxy_http");
+        assert_eq!(name(&["x-forwarded-for"]), "unknown");
     }
 
     #[test]

@@ -14,7 +14,10 @@ use crate::{
     },
     diagnostic::codes as code,
     ext,
-    gateway::{Gateway, http::HttpPeer},
+    gateway::{
+        Gateway,
+        http::{HttpPeer, any_peer},
+    },
     profile::{self, Profile},
     proto::{Refusal, Role},
     telemetry::log,
@@ -38,7 +41,8 @@ pub(super) struct Entrance {
     shared: Arc<Shared>,
     peer: Option<SocketAddr>,
     trust: Trust,
-    profile: &'static Profile,
+    /// What the start tells of the web server; where it tells nothing, the request does.
+    profile: Option<&'static Profile>,
 }
 
 impl Entrance {
@@ -46,12 +50,12 @@ impl Entrance {
         let peer = common.lock().socket.peer_addr();
         let is_local = peer.is_none_or(|peer| peer.ip().to_canonical().is_loopback());
         let (trust, profile) = match shared.http.peer {
-            HttpPeer::Passenger => (Trust::Passenger, &profile::PASSENGER),
-            HttpPeer::Lsnode => (Trust::Forwarded, &profile::LITESPEED),
-            HttpPeer::Any if is_local => (Trust::Forwarded, &profile::HTTP),
-            HttpPeer::Any => (Trust::Nobody, &profile::HTTP),
+            HttpPeer::Passenger => (Trust::Passenger, Some(&profile::PASSENGER)),
+            HttpPeer::Lsnode => (Trust::Forwarded, Some(&profile::LITESPEED)),
+            HttpPeer::Any if is_local => (Trust::Forwarded, None),
+            HttpPeer::Any => (Trust::Nobody, None),
         };
-        let profile = shared.profile.unwrap_or(profile);
+        let profile = shared.profile.or(profile);
         Self { common, app, shared, peer, trust, profile }
     }
 
@@ -65,15 +69,16 @@ impl Entrance {
         let head_request = parts.method == Method::HEAD;
         let on_demand = parts.headers.get(header::EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         let has_body = !incoming.is_end_stream();
-        match self.request(parts, has_body) {
+        let profile = self.profile.unwrap_or_else(|| any_peer(|name| parts.headers.contains_key(name)));
+        match self.request(parts, has_body, profile) {
             Ok((request, inbox, permit)) => {
                 let upgrade = request.extensions().get::<OnUpgrade>().is_some();
-                let timeout = self.shared.limits.request_timeout.min(self.profile.request_timeout_max.unwrap_or(Duration::MAX));
+                let timeout = self.shared.limits.request_timeout.min(profile.request_timeout_max.unwrap_or(Duration::MAX));
                 self.common.lock().begin(has_body.then(|| Upload::new(incoming, inbox, on_demand)));
                 let place = self.place(Some(permit));
                 match log::guard(|| self.app.clone()) {
                     Ok(app) => {
-                        let exchange = Exchange::new(app, request, self.profile, has_body, upgrade);
+                        let exchange = Exchange::new(app, request, profile, has_body, upgrade);
                         Answer::InWork(Some(Box::new(InWork { exchange, place, timeout, sleep: None })))
                     }
                     Err(_) => {
@@ -97,13 +102,13 @@ impl Entrance {
     }
 
     /// The request for the app, with the end of its body that the connection holds.
-    fn request(&self, mut parts: Parts, has_body: bool) -> Result<(Request<Body>, inbox::Inbox, Permit), Failure> {
+    fn request(&self, mut parts: Parts, has_body: bool, profile: &'static Profile) -> Result<(Request<Body>, inbox::Inbox, Permit), Failure> {
         if self.shared.http.peer == HttpPeer::Passenger && parts.extensions.remove::<OnUpgrade>().is_some() && asks_for_websocket(&parts) {
             let sentence = "the request asks for a WebSocket, which Apache with Passenger does not pass on";
             return Err(Failure { status: StatusCode::BAD_REQUEST, code: code::NO_UPGRADE, sentence });
         }
         let upgrade = parts.extensions.get::<OnUpgrade>().is_some();
-        let arrival = Arrival { peer: self.peer, trust: self.trust, mount: &self.shared.http.mount, profile: self.profile, has_body, upgrade };
+        let arrival = Arrival { peer: self.peer, trust: self.trust, mount: &self.shared.http.mount, profile, has_body, upgrade };
         let (parts, meta) = parts_from_head(parts, &arrival).map_err(|error| not_a_request(&error))?;
         let limits = &self.shared.limits;
         if limits.body_bytes.zip(meta.content_length).is_some_and(|(limit, length)| length > limit) {
@@ -115,7 +120,7 @@ impl Entrance {
         let (inbox, body) = inbox::channel(limits.body_window, expected);
         let mut request = Request::from_parts(parts, Body::incoming(body, limits.body_bytes));
         let listener = self.shared.listener.clone();
-        insert_extensions(&mut request, ext::Exchange::new(CgiVars::new(), Gateway::Http, self.profile, meta, Role::Responder, listener));
+        insert_extensions(&mut request, ext::Exchange::new(CgiVars::new(), Gateway::Http, profile, meta, Role::Responder, listener));
         Ok((request, inbox, permit))
     }
 }

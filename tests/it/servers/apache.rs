@@ -70,6 +70,8 @@ fn modules(door: Door) -> String {
         Door::Cgi => &["mpm_prefork", "cgi"],
         Door::ProxyScgi => &["mpm_event", "proxy", "proxy_scgi"],
         Door::ProxyUwsgi => &["mpm_event", "proxy", "proxy_uwsgi"],
+        Door::ProxyHttp => &["mpm_event", "proxy", "proxy_http"],
+        Door::PassengerFile | Door::PassengerNode => &["mpm_event", "passenger"],
         _ => &["mpm_event", "proxy", "proxy_fcgi"],
     };
     let always = ["authz_core", "dir", "mime", "env", "setenvif", "alias", "rewrite"];
@@ -93,8 +95,36 @@ fn lines_of(door: Door, site: &Site) -> String {
         Door::Cgi => String::new(),
         Door::ProxyScgi => proxy_pass(site, "scgi"),
         Door::ProxyUwsgi => proxy_pass(site, "uwsgi"),
+        Door::ProxyHttp => format!("ProxyPreserveHost On\n{}", proxy_pass(site, "http")),
+        Door::PassengerFile => passenger(site),
+        Door::PassengerNode => passenger(site) + &passenger_node(site),
         _ => proxy_pass(site, "fcgi"),
     }
+}
+
+/// What every host with Passenger says in its configuration; the rest keeps a test to itself.
+fn passenger(site: &Site) -> String {
+    let (run, logs) = (site.run(), site.logs());
+    let (run, logs) = (run.display(), logs.display());
+    format!(
+        "PassengerRoot /usr/lib/ruby/vendor_ruby/phusion_passenger/locations.ini\n\
+         PassengerInstanceRegistryDir \"{run}\"\n\
+         PassengerSpawnDir \"{run}\"\n\
+         PassengerDataBufferDir \"{run}\"\n\
+         PassengerLogFile \"{logs}/passenger.log\"\n\
+         PassengerDisableSecurityUpdateCheck On\n\
+         PassengerDisableAnonymousTelemetry On\n"
+    )
+}
+
+fn passenger_node(site: &Site) -> String {
+    let root = site.root().display();
+    format!(
+        "PassengerAppRoot \"{root}\"\n\
+         PassengerAppType node\n\
+         PassengerStartupFile app.js\n\
+         PassengerNodejs \"{root}/app/testapp\"\n"
+    )
 }
 
 fn proxy_pass(site: &Site, scheme: &str) -> String {

@@ -41,6 +41,14 @@ pub(crate) enum Door {
     NginxUwsgi,
     /// Apache with mod_proxy_uwsgi.
     ProxyUwsgi,
+    /// nginx with `proxy_pass http://unix:…`.
+    NginxHttp,
+    /// Apache with mod_proxy_http.
+    ProxyHttp,
+    /// Phusion Passenger in Apache, told by a `Passengerfile.json` above the document root.
+    PassengerFile,
+    /// The same with `PassengerAppType node` and `PassengerNodejs` in the server's configuration.
+    PassengerNode,
 }
 
 /// The programs that can stand before the application.
@@ -76,6 +84,10 @@ impl Door {
         Self::LighttpdScgi,
         Self::NginxUwsgi,
         Self::ProxyUwsgi,
+        Self::NginxHttp,
+        Self::ProxyHttp,
+        Self::PassengerFile,
+        Self::PassengerNode,
     ];
 
     /// What heads the column of this door in the table. Two doors that behave alike share one.
@@ -98,13 +110,25 @@ impl Door {
             Self::LighttpdScgi => "lighttpd SCGI",
             Self::NginxUwsgi => "nginx uwsgi",
             Self::ProxyUwsgi => "Apache mod_proxy_uwsgi",
+            Self::NginxHttp => "nginx HTTP",
+            Self::ProxyHttp => "Apache mod_proxy_http",
+            Self::PassengerFile | Self::PassengerNode => "Passenger",
         }
     }
 
     pub(crate) fn software(self) -> Software {
         match self {
-            Self::Fcgid | Self::FcgidSuexec | Self::Cgid | Self::Cgi | Self::ProxyFcgi | Self::ProxyScgi | Self::ProxyUwsgi => Software::Apache,
-            Self::Nginx | Self::NginxKeepConn | Self::NginxScgi | Self::NginxUwsgi => Software::Nginx,
+            Self::Fcgid
+            | Self::FcgidSuexec
+            | Self::Cgid
+            | Self::Cgi
+            | Self::ProxyFcgi
+            | Self::ProxyScgi
+            | Self::ProxyUwsgi
+            | Self::ProxyHttp
+            | Self::PassengerFile
+            | Self::PassengerNode => Software::Apache,
+            Self::Nginx | Self::NginxKeepConn | Self::NginxScgi | Self::NginxUwsgi | Self::NginxHttp => Software::Nginx,
             Self::Lighttpd | Self::LighttpdCgi | Self::LighttpdScgi => Software::Lighttpd,
             Self::Caddy => Software::Caddy,
             Self::Haproxy | Self::HaproxyMpxs | Self::HaproxyGetValues => Software::Haproxy,
@@ -118,6 +142,7 @@ impl Door {
             Self::Cgid | Self::Cgi | Self::LighttpdCgi => "cgi",
             Self::NginxScgi | Self::ProxyScgi | Self::LighttpdScgi => "scgi",
             Self::NginxUwsgi | Self::ProxyUwsgi => "uwsgi",
+            Self::NginxHttp | Self::ProxyHttp | Self::PassengerFile | Self::PassengerNode => "http",
             _ => "fastcgi",
         }
     }
@@ -137,12 +162,20 @@ impl Door {
             Self::ProxyScgi => "mod_proxy_scgi",
             Self::ProxyUwsgi => "mod_proxy_uwsgi",
             Self::NginxScgi | Self::NginxUwsgi => "nginx",
+            Self::NginxHttp => "proxy",
+            Self::ProxyHttp => "mod_proxy_http",
+            Self::PassengerFile | Self::PassengerNode => "passenger",
         }
+    }
+
+    /// Whether Passenger starts the program.
+    pub(crate) fn is_passenger(self) -> bool {
+        matches!(self, Self::PassengerFile | Self::PassengerNode)
     }
 
     /// Whether the program runs before the web server does, and listens on a socket that it made itself.
     pub(crate) fn needs_socket(self) -> bool {
-        self.program().is_none()
+        self.program().is_none() && !self.is_passenger()
     }
 
     /// The program in the document root, for the servers that start it out of there.

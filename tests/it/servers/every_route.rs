@@ -168,3 +168,27 @@ fn nginx_with_uwsgi() {
 fn apache_with_mod_proxy_uwsgi() {
     check(&Server::start(Door::ProxyUwsgi));
 }
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn nginx_with_http() {
+    check(&Server::start(Door::NginxHttp));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn apache_with_mod_proxy_http() {
+    check(&Server::start(Door::ProxyHttp));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn passenger_with_a_passengerfile() {
+    check(&Server::start(Door::PassengerFile));
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn passenger_that_takes_us_for_node() {
+    check(&Server::start(Door::PassengerNode));
+}

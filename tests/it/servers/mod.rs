@@ -12,6 +12,7 @@ mod authorizer;
 mod big_bodies;
 mod caddy;
 mod client;
+mod cures;
 mod door;
 mod every_route;
 mod generous_limits;

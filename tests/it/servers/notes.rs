@@ -4,7 +4,7 @@ use super::door::{Door, Software};
 
 /// The footnotes, in the order in which they stand below the table.
 pub(crate) const FOOTNOTES: &[(&str, &str)] = &[
-    ("port", "Caddy tells the address of the visitor and not the port."),
+    ("port", "The server tells the address of the visitor and not the port."),
     ("joined", "The server makes one header `1, 2` of two; HTTP takes both for the same. Cookies are put right by lodger."),
     (
         "underscore",
@@ -14,6 +14,11 @@ pub(crate) const FOOTNOTES: &[(&str, &str)] = &[
     ("login-apache", "Apache keeps logins to itself unless told otherwise: `CGIPassAuth On` in a `<Location>` or a `.htaccess`."),
     ("login-haproxy", "HAProxy hands on who logged in, not how. In the `fcgi-app`: `set-param HTTP_AUTHORIZATION %[req.hdr(authorization)]`."),
     ("slash", "Apache has no page whose name has a slash in it. In its own configuration, not in a `.htaccess`: `AllowEncodedSlashes NoDecode`."),
+    (
+        "slash-passenger",
+        "Apache has no page whose name has a slash in it. In its own configuration: `AllowEncodedSlashes NoDecode` and `PassengerAllowEncodedSlashes On`.",
+    ),
+    ("slash-uwsgi", "Apache has no page whose name has a slash in it, and mod_proxy_uwsgi has no way to pass one on."),
     (
         "upload",
         "mod_fcgid takes 131,072 bytes unless `FcgidMaxRequestLen` says more; hosts often do. Or use the sample with the side door, which sends larger bodies as CGI.",
@@ -28,17 +33,20 @@ pub(crate) const FOOTNOTES: &[(&str, &str)] = &[
         "departure",
         "The server does not tell that the visitor has left, so the handler works on to its end. While it sends, a failed write tells, though not at once.",
     ),
-    ("departure-haproxy", "HAProxy tells it with `option abortonclose` in the `backend` and `no option keep-conn` in the `fcgi-app`."),
     (
         "broken-fcgid",
-        "mod_fcgid takes the end of the response for its end. Declare the length where it is known. Responses of up to 64 KiB are held back, and become a clean 500.",
+        "mod_fcgid has no way to show that a response of unknown length broke off. Declare the length where it is known. Responses of up to 64 KiB are held back, and become a clean 500.",
     ),
     (
         "broken-cgi",
-        "Apache takes the end of a CGI program for the end of its response. Responses of up to 32 KiB are held back, and become a clean 500.",
+        "Apache takes the end of a CGI program for the end of its response, whatever length was declared. Responses of up to 32 KiB are held back, and become a clean 500.",
     ),
+    ("broken-passenger", "Passenger makes a whole response of one of unknown length that broke off. Declare the length where it is known."),
     ("broken-unknown", "The server takes the end of the connection for the end of a body of unknown length. Declare the length where it is known."),
-    ("head-nginx", "The headers of a response must fit in 4 KiB: raise `fastcgi_buffer_size`."),
+    (
+        "head-nginx",
+        "The headers of a response must fit in 4 KiB unless `fastcgi_buffer_size 16k; fastcgi_buffers 8 16k;` says more; with `scgi_`, `uwsgi_` or `proxy_` in front for the others.",
+    ),
     ("head-apache", "Apache takes headers of up to 8190 bytes each."),
     ("head-haproxy", "HAProxy takes 101 headers, and 16 KB of them: `tune.http.maxhdr` and `tune.bufsize`."),
     ("head-h2o", "h2o takes 100 headers."),
@@ -49,11 +57,13 @@ pub(crate) const FOOTNOTES: &[(&str, &str)] = &[
 pub(crate) fn key(door: Door, case: &str, seen: &str) -> Option<&'static str> {
     let software = door.software();
     let key = match (seen, software) {
-        ("no port", Software::Caddy) => "port",
+        ("no port", _) => "port",
         ("joined", _) => "joined",
         ("taken", _) => "underscore",
         ("kept back", Software::Apache) => "login-apache",
         ("kept back", Software::Haproxy) => "login-haproxy",
+        ("404", Software::Apache) if case.contains("slash") && door == Door::ProxyUwsgi => "slash-uwsgi",
+        ("404", Software::Apache) if case.contains("slash") && door.is_passenger() => "slash-passenger",
         ("404", Software::Apache) if case.contains("slash") => "slash",
         ("500", Software::Apache) if case.contains("3 MB") => "upload",
         ("refused", Software::Haproxy) => "chunks",
@@ -62,8 +72,8 @@ pub(crate) fn key(door: Door, case: &str, seen: &str) -> Option<&'static str> {
         ("all at once", _) if door == Door::ProxyFcgi => "events-proxy",
         ("all at once", Software::Apache) => "events-fcgid",
         ("all at once", Software::Lighttpd) => "events-lighttpd",
-        ("not told", Software::Haproxy) => "departure-haproxy",
         ("not told", _) => "departure",
+        ("not shown", Software::Apache) if door.is_passenger() => "broken-passenger",
         ("not shown", Software::Apache) if door.gateway() == "cgi" => "broken-cgi",
         ("not shown", Software::Apache) => "broken-fcgid",
         ("not shown", _) if !case.contains("declared") => "broken-unknown",
@@ -74,5 +84,6 @@ pub(crate) fn key(door: Door, case: &str, seen: &str) -> Option<&'static str> {
         ("not logged", Software::Caddy) => "log-caddy",
         _ => return None,
     };
+    assert!(FOOTNOTES.iter().any(|(known, _)| *known == key), "no footnote {key}");
     Some(key)
 }

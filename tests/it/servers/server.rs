@@ -75,6 +75,9 @@ impl Setup {
         if let Some(program) = self.door.program() {
             site.install(&format!("htdocs/{program}"));
         }
+        if self.door.is_passenger() {
+            prepare_for_passenger(&site, self.door);
+        }
         if let Some(text) = &self.htaccess {
             site.write(".htaccess", text);
         }
@@ -152,6 +155,18 @@ impl Site {
     /// Where strace writes.
     pub(crate) fn trace(&self) -> PathBuf {
         self.logs().join("trace.txt")
+    }
+}
+
+/// Lays the program where Passenger looks for it, with what Passenger reads.
+fn prepare_for_passenger(site: &Site, door: Door) {
+    let program = site.install("app/testapp");
+    if door == Door::PassengerFile {
+        let file = serde_json::json!({ "app_start_command": program, "app_supports_kuria_protocol": true });
+        site.write("../Passengerfile.json", &file.to_string());
+    } else {
+        // Its owner is the user as whom the program runs.
+        site.write("../app.js", "");
     }
 }
 
