@@ -4,6 +4,7 @@
 mod api;
 mod cgi;
 mod cli;
+mod http;
 mod peer;
 mod raw;
 mod readme;

@@ -232,3 +232,7 @@ fn tell(error: &hyper::Error) {
         tracing::warn!(target: "lodger", "{}: the connection was closed: the request is not HTTP/1.1: {error}", code::VIOLATION);
     }
 }
+
+#[cfg(test)]
+#[path = "passenger_tests.rs"]
+mod tests;
