@@ -4,6 +4,7 @@
 mod api;
 mod cgi;
 mod cli;
+#[cfg(feature = "http")]
 mod http;
 mod peer;
 mod raw;

@@ -3,6 +3,8 @@
 use super::*;
 use crate::{
     app::App as _,
+    body::Body,
+    ext::RequestExt as _,
     gateway::{Ownership, http::HttpStart},
 };
 use bytes::Bytes;
@@ -15,10 +17,9 @@ use tokio::{
 };
 
 /// An app that sends the body back, and the headers it saw in front of it.
-async fn echo(request: Request<crate::Body>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn echo(request: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
     let names: Vec<_> = request.headers().keys().map(ToString::to_string).collect();
-    let remote = crate::RequestExt::remote_addr(&request);
-    let mount = crate::RequestExt::mount(&request).to_owned();
+    let (remote, mount) = (request.remote_addr(), request.mount().to_owned());
     let target = request.uri().to_string();
     let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let text = format!("{} {remote:?} {mount} {target} {}", names.join(","), String::from_utf8_lossy(&body));
