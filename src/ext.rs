@@ -69,6 +69,9 @@ impl Exchange {
     }
 
     /// The address of the client; port 0 where the port is not known. None for a client without an address, such as one on a Unix socket.
+    ///
+    /// Over HTTP it is the last address of `X-Forwarded-For`, when the peer is on this machine. Under Phusion Passenger, which passes every such header of a client on,
+    /// it comes from headers of Passenger's own that begin with `!~`; those are not shown to the app.
     #[must_use]
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.0.meta.remote_addr

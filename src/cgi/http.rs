@@ -109,26 +109,33 @@ fn host_of(parts: &Parts, trust: Trust) -> Result<Option<String>, VarError> {
     Ok(forwarded.and_then(|forwarded| host(forwarded).ok()).or(absolute).or(own))
 }
 
-/// Takes out what must not reach an app.
-///
-/// `Proxy` would become the proxy of HTTP clients in the environment (CVE-2016-5385, "httpoxy"). The hop-by-hop headers of RFC 9110, 7.6.1 speak of the
-/// connection between the web server and us.
+/// Takes out what must not reach an app, and keeps the order of the others, which a removal from the map would not.
 fn leave_out(headers: &mut HeaderMap, arrival: &Arrival<'_>) {
-    for name in ["proxy", "keep-alive", "proxy-connection"] {
-        headers.remove(name);
+    if headers.keys().all(|name| is_for_the_app(name, arrival)) {
+        return;
     }
-    for name in [header::TRANSFER_ENCODING, header::TE, header::TRAILER] {
-        headers.remove(name);
-    }
-    if !arrival.upgrade {
-        headers.remove(header::CONNECTION);
-        headers.remove(header::UPGRADE);
-    }
-    if arrival.trust == Trust::Passenger {
-        let own: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(OF_PASSENGER)).cloned().collect();
-        for name in own {
-            headers.remove(name);
+    let all = std::mem::take(headers);
+    headers.reserve(all.keys_len());
+    let mut current = None;
+    for (name, value) in all {
+        // Further values of a header come without its name.
+        if let Some(name) = name {
+            current = Some(name).filter(|name| is_for_the_app(name, arrival));
         }
+        if let Some(name) = &current {
+            // There is room: they all were in a map before.
+            let _ = headers.try_append(name.clone(), value);
+        }
+    }
+}
+
+/// `Proxy` would become the proxy of HTTP clients in the environment (CVE-2016-5385, "httpoxy"). The hop-by-hop headers of RFC 9110, 7.6.1 speak of the
+/// connection between the web server and us; two of them ask for an upgrade.
+fn is_for_the_app(name: &HeaderName, arrival: &Arrival<'_>) -> bool {
+    match name.as_str() {
+        "proxy" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "te" | "trailer" => false,
+        "connection" | "upgrade" => arrival.upgrade,
+        name => !(arrival.trust == Trust::Passenger && name.starts_with(OF_PASSENGER)),
     }
 }
 

@@ -4,6 +4,8 @@
 mod api;
 mod cgi;
 mod cli;
+#[cfg(feature = "http")]
+mod http;
 mod lsapi;
 mod passenger_start;
 mod peer;

@@ -171,6 +171,16 @@ impl Peer {
         })
     }
 
+    /// Starts the program as LiteSpeed starts its Node.js, with the site mounted somewhere.
+    pub(crate) fn start_as_lsnode(mount: &str) -> Self {
+        Self::start_in(site(), Starter::Anybody, |program| {
+            let mut command = Command::new("/usr/bin/env");
+            command.arg("LSNODE_ROOT=/home/user/app").arg(format!("LODGER_MOUNT={mount}"));
+            command.arg(program).arg("/usr/local/lsws/fcgi-bin/lsnode.js");
+            command
+        })
+    }
+
     fn start_in(site: TempDir, starter: Starter, command: impl Fn(PathBuf) -> Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let name = match starter {
@@ -198,7 +208,12 @@ impl Peer {
     }
 
     pub(crate) fn connect(&self) -> Conn {
-        Conn::new(UnixStream::connect(&self.socket).unwrap())
+        Conn::new(self.connect_raw())
+    }
+
+    /// A connection to speak another protocol on.
+    pub(crate) fn connect_raw(&self) -> UnixStream {
+        UnixStream::connect(&self.socket).unwrap()
     }
 
     /// Whether a new connection is turned away.

@@ -46,7 +46,7 @@ impl Drop for Place {
 /// What the service of hyper answers with.
 pub(super) enum Answer {
     /// In the place of a handler that is never called.
-    Refused(Option<Response<Stream>>),
+    Refused(Option<Box<Response<Stream>>>),
     InWork(Option<Box<InWork>>),
 }
 
@@ -102,13 +102,14 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
-            Self::Refused(response) => Poll::Ready(response.take().ok_or(Broken)),
+            Self::Refused(response) => Poll::Ready(response.take().map(|response| *response).ok_or(Broken)),
             Self::InWork(in_work) => {
                 let Some(work) = in_work else { return Poll::Ready(Err(Broken)) };
                 let step = ready!(work.poll(cx));
                 let work = in_work.take();
                 let (Step::Head { head, start }, Some(work)) = (step, work) else { return Poll::Ready(Err(Broken)) };
-                let close = work.place.common.lock().upload.as_ref().is_some_and(Upload::is_unasked);
+                let unasked = work.place.common.lock().upload.as_ref().is_some_and(Upload::is_unasked);
+                let close = unasked || work.place.shared.stop.is_cancelled();
                 Poll::Ready(Ok(response(*head, start, Some(*work), close)))
             }
         }
@@ -122,8 +123,8 @@ pub(super) fn refusal(failure: Failure, head_request: bool, close: bool) -> Resp
     response(head, page, None, close)
 }
 
-/// `close`: the body that was announced with `Expect` was not asked for, so that the connection cannot go on. hyper closes it then, but Apache has to be told:
-/// otherwise it goes on with the body and makes a 500 of any answer.
+/// `close`: this response is the last on its connection, because the process leaves, or because a body that was announced with `Expect` was not asked for.
+/// hyper closes either way, but the peer should know: Apache goes on with the body otherwise, and makes a 500 of any answer.
 fn response(head: Head, start: Bytes, work: Option<InWork>, close: bool) -> Response<Stream> {
     let length = head.length();
     let mut rest = work.map(|work| (work.exchange, work.place));

@@ -70,6 +70,7 @@ impl Entrance {
         let on_demand = parts.headers.get(header::EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         let has_body = !incoming.is_end_stream();
         let profile = self.profile.unwrap_or_else(|| any_peer(|name| parts.headers.contains_key(name)));
+        let close = on_demand && has_body || self.shared.stop.is_cancelled();
         match self.request(parts, has_body, profile) {
             Ok((request, inbox, permit)) => {
                 let upgrade = request.extensions().get::<OnUpgrade>().is_some();
@@ -84,7 +85,7 @@ impl Entrance {
                     Err(_) => {
                         let sentence = "the app panicked when it was cloned";
                         let failure = Failure { status: StatusCode::INTERNAL_SERVER_ERROR, code: code::APP_PANICKED, sentence };
-                        Answer::Refused(Some(refusal(failure, head_request, on_demand && has_body)))
+                        Answer::Refused(Some(Box::new(refusal(failure, head_request, close))))
                     }
                 }
             }
@@ -92,7 +93,7 @@ impl Entrance {
                 let (inbox, _) = inbox::channel(0, Expected::default());
                 self.common.lock().begin(Some(Upload::new(incoming, inbox, on_demand)));
                 drop(self.place(None));
-                Answer::Refused(Some(refusal(failure, head_request, on_demand && has_body)))
+                Answer::Refused(Some(Box::new(refusal(failure, head_request, close))))
             }
         }
     }

@@ -1,0 +1,137 @@
+//! What an app sees of a request, and what becomes of its answer.
+
+use serde_json::{Value, json};
+
+use super::client::{Ended, Http, ask, get, post};
+use crate::peer::Peer;
+
+fn env(peer: &Peer, request: &str) -> Value {
+    let response = ask(peer, request);
+    response.assert_whole(200);
+    serde_json::from_slice(&response.body).unwrap()
+}
+
+#[track_caller]
+fn assert_env(env: &Value, expected: &Value) {
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&env[name], value, "{name}");
+    }
+}
+
+#[test]
+fn each_route_answers_as_it_should() {
+    let peer = Peer::start();
+    let empty_sha = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let twelve = "x".repeat(12);
+    let mut kept = Http::connect(&peer);
+    for (uri, status, body) in [
+        ("/hello", 200, "hello, world\n"),
+        ("/count", 200, &*format!("0 {empty_sha}\n")),
+        ("/echo", 200, ""),
+        ("/big?n=12", 200, &twelve),
+        ("/big", 200, ""),
+        ("/slow?ms=10", 200, "done\n"),
+        ("/cancelled", 200, "0\n"),
+        ("/noread", 413, "too big\n"),
+        ("/early?n=12", 200, &format!("{twelve}0\n")),
+        ("/status/418", 418, "418\n"),
+        ("/status/599", 599, "599\n"),
+        ("/sse?n=2&ms=5", 200, "data: 0\n\ndata: 1\n\n"),
+        ("/stderr?text=hello", 200, "ok\n"),
+        ("/status/204", 204, ""),
+        ("/status/304", 304, ""),
+        ("/status/205", 205, ""),
+        ("/no/such/route", 404, ""),
+    ] {
+        let response = kept.ask(get(uri));
+        response.assert_whole(status);
+        assert_eq!(response.text(), body, "{uri}");
+    }
+    let response = kept.ask(get("/redirect?to=/hello&code=308"));
+    assert_eq!((response.status, response.header("location")), (308, Some("/hello")));
+    let response = kept.ask(get("/headers?n=12&len=34"));
+    assert_eq!(response.header("x-h-11").map(str::len), Some(34));
+    assert_eq!(peer.log().matches("hello").count(), 1, "a warning goes to stderr: {}", peer.log());
+}
+
+#[test]
+fn requests_may_wait_behind_one_another() {
+    let peer = Peer::start();
+    let mut conn = Http::connect(&peer);
+    conn.send([get("/slow?ms=200"), get("/hello"), get("/big?n=100000"), get("/pid")].concat());
+    assert_eq!(conn.response().text(), "done\n");
+    assert_eq!(conn.response().text(), "hello, world\n");
+    assert_eq!(conn.response().body.len(), 100_000);
+    conn.response().assert_whole(200);
+}
+
+#[test]
+fn a_head_request_gets_the_head_alone() {
+    let peer = Peer::start();
+    let mut conn = Http::connect(&peer);
+    for (uri, status, length) in
+        [("/hello", 200, Some("13")), ("/big?n=100000&cl=1", 200, Some("100000")), ("/big?n=100000", 200, None), ("/noread", 413, Some("8"))]
+    {
+        conn.send(get(uri).replace("GET", "HEAD"));
+        let response = conn.response_to(true);
+        assert_eq!((response.status, response.header("content-length")), (status, length), "{uri}");
+    }
+    conn.ask(get("/hello")).assert_whole(200);
+}
+
+#[test]
+fn an_interim_status_of_the_app_never_goes_out() {
+    let peer = Peer::start();
+    for code in [100, 101, 103, 199] {
+        ask(&peer, get(&format!("/status/{code}"))).assert_whole(500);
+    }
+}
+
+#[test]
+fn env_tells_what_the_app_sees() {
+    let peer = Peer::start();
+    let asked =
+        env(&peer, "GET /env?a=%20b&c HTTP/1.1\r\nHost: example.org:81\r\nX-Test: a\r\nConnection: keep-alive\r\nTE: trailers\r\nProxy: x\r\n\r\n");
+    let expected = json!({
+        "method": "GET", "uri": "/env?a=%20b&c", "original_uri": "/env?a=%20b&c", "version": "HTTP/1.1", "scheme": "http", "host": "example.org:81",
+        "mount": "", "remote": null, "gateway": "http", "profile": "unknown", "vars": [],
+        "headers": [["host", "example.org:81"], ["x-test", "a"]],
+    });
+    assert_env(&asked, &expected);
+}
+
+#[test]
+fn a_front_on_a_unix_socket_is_believed() {
+    let peer = Peer::start();
+    let asked = env(
+        &peer,
+        "GET http://inner/env HTTP/1.1\r\nHost: inner\r\nX-Forwarded-For: 192.0.2.66, 203.0.113.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example\r\n\r\n",
+    );
+    assert_env(&asked, &json!({"uri": "/env", "remote": "203.0.113.7:0", "scheme": "https", "host": "shop.example"}));
+}
+
+#[test]
+fn litespeed_starts_us_in_the_place_of_node() {
+    let peer = Peer::start_as_lsnode("/shop");
+    let asked = env(&peer, "GET /shop/env?x HTTP/1.1\r\nHost: example.org\r\nX-Forwarded-For: 203.0.113.7\r\nAccept-Encoding: gzip\r\n\r\n");
+    let expected = json!({"uri": "/env?x", "original_uri": "/shop/env?x", "mount": "/shop", "profile": "litespeed", "remote": "203.0.113.7:0"});
+    assert_env(&asked, &expected);
+    assert_eq!(peer.log(), "", "its arguments are no reason for a line");
+}
+
+#[test]
+fn http_1_0_is_answered_in_its_own_way() {
+    let peer = Peer::start();
+    let old = |uri: &str| get(uri).replace("HTTP/1.1", "HTTP/1.0");
+    let response = ask(&peer, old("/hello"));
+    assert_eq!((response.text().as_str(), response.ended), ("hello, world\n", Ended::Whole));
+    let response = ask(&peer, old("/big?n=1000000"));
+    assert_eq!((response.body.len(), response.ended, response.header("transfer-encoding")), (1_000_000, Ended::Closed, None));
+    let mut kept = Http::connect(&peer);
+    for _ in 0..3 {
+        let keep = old("/hello").replace("Host", "Connection: keep-alive\r\nHost");
+        kept.ask(keep).assert_whole(200);
+        kept.ask(String::from_utf8(post("/count", &[b'x'; 5000])).unwrap().replace("HTTP/1.1\r\n", "HTTP/1.0\r\nConnection: keep-alive\r\n"))
+            .assert_whole(200);
+    }
+}
