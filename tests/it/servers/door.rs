@@ -162,7 +162,7 @@ impl Door {
             Self::ProxyScgi => "mod_proxy_scgi",
             Self::ProxyUwsgi => "mod_proxy_uwsgi",
             Self::NginxScgi | Self::NginxUwsgi => "nginx",
-            Self::NginxHttp => "proxy",
+            Self::NginxHttp => "unknown",
             Self::ProxyHttp => "mod_proxy_http",
             Self::PassengerFile | Self::PassengerNode => "passenger",
         }
