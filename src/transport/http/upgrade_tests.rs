@@ -9,7 +9,7 @@ use tokio::{
 
 #[tokio::test]
 async fn a_connection_that_became_something_else_is_work_until_its_end() {
-    let app = tower::service_fn(|request: Request<crate::Body>| async move {
+    let app = tower::service_fn(|request: Request<crate::body::Body>| async move {
         tokio::spawn(async move {
             let upgraded = hyper::upgrade::on(request).await.unwrap();
             // It lives for as long as the other end does.
