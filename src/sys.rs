@@ -228,6 +228,14 @@ pub(crate) fn hung_up(fd: impl AsFd, tcp: bool) -> bool {
     ready > 0 && poll.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL | libc::POLLRDHUP) != 0
 }
 
+/// How many of the bytes that were sent the other end has not taken; 0 where that cannot be said.
+pub(crate) fn untaken(fd: impl AsFd) -> usize {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the request writes one int, and the pointer is to a live one.
+    let done = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+    if done == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
+}
+
 /// What a look into a socket found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peeked {

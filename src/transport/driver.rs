@@ -23,6 +23,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 use tokio::{io::ReadBuf, time::Instant};
 use tokio_util::{io::poll_read_buf, sync::WaitForCancellationFutureOwned};
@@ -38,6 +39,9 @@ const OUT_HIGH: usize = 64 * 1024;
 
 /// No more requests are read while so much waits to be sent and none is in work.
 const OUT_MAX: usize = 1024 * 1024;
+
+/// How long a peer has had nothing to take before it is taken to wait.
+const RESET_PAUSE: Duration = Duration::from_millis(20);
 
 /// How many pieces go out with one write.
 const PIECES: usize = 16;
@@ -65,6 +69,8 @@ pub(super) struct Driver<L, W> {
     pub(super) refused_unread: usize,
     /// The last byte of the request was looked at and is still in the socket.
     byte_left: bool,
+    /// Since when the peer has taken everything that was sent, on a connection that is to be reset.
+    taken_since: Option<Instant>,
     last_read: usize,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     broken: bool,
@@ -109,6 +115,7 @@ pub(super) async fn drive<L: Link, W: Wire + Unpin>(link: L, wire: W, gateway: G
         received_any: false,
         refused_unread: 0,
         byte_left: false,
+        taken_since: None,
         last_read: 0,
         stop: None,
         broken: false,
@@ -227,12 +234,26 @@ impl<L: Link, W: Wire> Driver<L, W> {
     }
 
     /// Ends the connection so that the peer sees that something broke. Where only a reset shows that, it takes a byte that is not read, which may be on its way
-    /// still.
+    /// still, and a peer that waits for more: mod_proxy_uwsgi overlooks a reset that it meets behind the last bytes of a piece.
     fn close_badly(&mut self, cx: &mut Context<'_>) {
-        let reset = self.wire.appetite(0) != Appetite::Any && self.wire.wants_input();
-        if !reset || self.byte_left || self.input_closed || self.link.poll_peek(cx, &mut [0], 1).is_ready() {
+        let unread = self.byte_left || self.input_closed || !self.may_reset() || self.link.poll_peek(cx, &mut [0], 1).is_ready();
+        if unread && (!self.may_reset() || self.peer_waits_for_more()) {
             self.phase = Phase::Done;
         }
+    }
+
+    /// Whether closing this connection is a reset as long as a byte of the request is not read.
+    pub(super) fn may_reset(&self) -> bool {
+        self.byte_left || self.wire.appetite(0) != Appetite::Any && self.wire.wants_input()
+    }
+
+    fn peer_waits_for_more(&mut self) -> bool {
+        if self.link.untaken() > 0 {
+            self.taken_since = None;
+            return false;
+        }
+        let now = Instant::now();
+        *self.taken_since.get_or_insert(now) + RESET_PAUSE <= now
     }
 
     /// Whether to take more from the peer.

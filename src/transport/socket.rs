@@ -18,6 +18,9 @@ pub(crate) trait Link: AsyncRead + AsyncWrite + Unpin {
     /// Whether the peer has left for good; one that only stopped writing has not.
     fn hung_up(&self) -> bool;
 
+    /// How many of the bytes that were written the peer has not taken.
+    fn untaken(&self) -> usize;
+
     /// Ready when there is something to read, without a buffer to read it into.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
@@ -80,6 +83,13 @@ impl Link for Socket {
         match self {
             Self::Unix(stream) => sys::hung_up(stream, false),
             Self::Tcp(stream) => sys::hung_up(stream, true),
+        }
+    }
+
+    fn untaken(&self) -> usize {
+        match self {
+            Self::Unix(stream) => sys::untaken(stream),
+            Self::Tcp(stream) => sys::untaken(stream),
         }
     }
 

@@ -85,6 +85,11 @@ impl Link for Stdio {
         matches!(self.output, End::Waits { .. }) && sys::hung_up(self.output.file(), false)
     }
 
+    /// Only protocols of sockets ask for it.
+    fn untaken(&self) -> usize {
+        0
+    }
+
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.input {
             End::Waits { fd, .. } => fd.poll_read_ready(cx).map_ok(drop),

@@ -22,6 +22,9 @@ pub(super) const PROBE: Duration = Duration::from_secs(1);
 /// How long a body that nobody takes may hold up what stands behind it on a kept connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How often a connection that is to be reset is asked whether its peer has taken everything.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// How long a response may be held back for an upload that makes no progress. A client that wants to see a part of the answer before it sends more would
 /// wait for ever.
 pub(super) const UPLOAD_STALL: Duration = Duration::from_secs(2);
@@ -115,6 +118,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             (false, true) => limits.idle_timeout,
             (false, false) => limits.params_timeout,
         };
+        let may_reset = self.phase == Phase::Closing && self.out.is_empty() && self.may_reset();
         let reading = self.exchanges.is_empty() || !self.input_closed && self.wire.wants_input() && self.timers.pause.is_none();
         let timers = &mut self.timers;
         if self.stopping {
@@ -123,6 +127,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             timers.linger = timers.linger.map(|linger| linger.min(now + FRESH));
             timers.discard = timers.discard.map(|(token, end)| (token, end.min(now + FRESH)));
         }
+        let look_again = may_reset.then(|| now + LOOK);
         let linger_for = if self.stopping { FRESH } else { limits.linger_timeout };
         let ends = [
             keep_for(&mut timers.params, incomplete, now + limits.params_timeout),
@@ -131,6 +136,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             keep_while(&mut timers.write, self.write_blocked, now + limits.write_timeout),
             keep_while(&mut timers.idle, quiet && incomplete.is_none() && self.phase == Phase::Open, now + idle_for),
             keep_while(&mut timers.probe, !reading, now + PROBE),
+            look_again,
             timers.pause.map(|(since, _)| since + PAUSE).filter(|end| *end > now),
             self.exchanges.iter().filter_map(|slot| slot.deadline).min(),
             self.exchanges.iter().filter_map(stalled_at).min(),
