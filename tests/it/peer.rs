@@ -172,6 +172,7 @@ impl Peer {
     }
 
     /// Starts the program as LiteSpeed starts its Node.js, with the site mounted somewhere.
+    #[cfg(feature = "http")]
     pub(crate) fn start_as_lsnode(mount: &str) -> Self {
         Self::start_in(site(), Starter::Anybody, |program| {
             let mut command = Command::new("/usr/bin/env");

@@ -35,3 +35,4 @@ mod site;
 mod slow_handlers;
 mod table;
 mod ways_in;
+mod websocket;
