@@ -10,7 +10,7 @@ use crate::{
     limits::Limits,
     process::{Start, serve_cgi, serve_passenger, serve_sockets},
     profile::Profile,
-    serve::{arguments, runtime_error, socket_error, started_by_nobody},
+    serve::{arguments, runtime_error, started_by_nobody},
     settings::Settings,
     sys,
     telemetry::log,
@@ -176,7 +176,11 @@ impl<M, A: IntoApp<M>> Program<A, M> {
     /// Listens on a Unix socket of our own.
     pub(crate) fn listen_at(self, path: &Path, mode: u32) -> ExitCode {
         let open = Door::open(path, mode).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())));
-        match open.map_err(socket_error) {
+        let unusable = |error| {
+            let hint = "name a path of less than 100 bytes in a folder that exists and that you may write to, where nobody else listens and no other file lies";
+            Error::new(code::SOCKET, crate::Blame::Operator, "the socket cannot be made", hint).with_source(error)
+        };
+        match open.map_err(unusable) {
             Ok((door, listener)) => {
                 tell_person(path);
                 let code = self.accept(Start { sockets: vec![Handed::listener(listener)], ownership: Ownership::Own, terms: Terms::take() });

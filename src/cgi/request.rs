@@ -13,7 +13,9 @@ use std::{net::IpAddr, net::SocketAddr, path::Path};
 /// Why variables are not a request. The visitor gets 400 or 414.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum VarError {
-    #[error("REQUEST_METHOD is missing or is no method")]
+    #[error("REQUEST_METHOD is missing")]
+    NoMethod,
+    #[error("REQUEST_METHOD is no method")]
     Method,
     #[error("the target is longer than 65,534 bytes")]
     UriTooLong,
@@ -92,7 +94,7 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
     } else if context.profile.joins_repeated_headers {
         drop_collisions(&mut headers);
     }
-    let method = known.method.and_then(|method| Method::from_bytes(method).ok()).ok_or(VarError::Method)?;
+    let method = Method::from_bytes(known.method.ok_or(VarError::NoMethod)?).map_err(|_| VarError::Method)?;
 
     if known.cookies > 0 {
         let cookies = vars.iter().filter(|(name, _)| *name == b"HTTP_COOKIE").map(|(_, value)| value);

@@ -84,7 +84,7 @@ pub(super) enum Panel {
 #[derive(Debug, Args)]
 struct ServeArgs {
     /// Make this Unix socket and listen on it
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = socket)]
     socket: Option<PathBuf>,
     /// The permissions of the socket, as chmod takes them
     #[arg(long, value_name = "MODE", default_value = "0660", value_parser = octal, requires = "socket")]
@@ -101,7 +101,7 @@ pub(super) struct RequestArgs {
     #[arg(value_name = "PATH")]
     pub(super) target: String,
     /// The way into the program
-    #[arg(long, value_enum, default_value_t = Via::Fastcgi)]
+    #[arg(long, value_enum, ignore_case = true, default_value_t = Via::Fastcgi)]
     pub(super) via: Via,
     /// The host that is asked for
     #[arg(long, default_value = "localhost")]
@@ -112,6 +112,9 @@ pub(super) struct RequestArgs {
     /// A header, such as 'Accept: text/html'
     #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header)]
     pub(super) headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// A variable in the environment of the program, which is empty otherwise, as web servers start programs; RUST_LOG is passed on
+    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    pub(super) env: Vec<(String, String)>,
     /// The body, sent as a form unless -H says something else
     #[arg(short, long, value_name = "BODY")]
     pub(super) data: Option<String>,
@@ -140,6 +143,23 @@ fn method(text: &str) -> Result<http::Method, String> {
 fn mount(text: &str) -> Result<String, String> {
     let mount = text.trim_end_matches('/');
     if mount.is_empty() || mount.starts_with('/') { Ok(mount.to_owned()) } else { Err(format!("`{text}` is no place; it starts with a slash")) }
+}
+
+/// A path, and not one of the addresses that other programs take there.
+fn socket(text: &str) -> Result<PathBuf, String> {
+    let port = text.rsplit_once(':').map(|(_, port)| port);
+    if !text.contains('/') && port.is_some_and(|port| port.parse::<u16>().is_ok()) || text.contains("://") {
+        return Err("this is an address, and lodger opens no port: give the path of a Unix socket to make".to_owned());
+    }
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Err(format!("give the path alone: {path}"));
+    }
+    Ok(PathBuf::from(text))
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("a variable is written as NAME=VALUE")?;
+    Ok((pair.0.to_owned(), pair.1.to_owned()))
 }
 
 fn octal(text: &str) -> Result<u32, String> {
@@ -179,6 +199,16 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_is_no_path_of_a_socket() {
+        for address in ["127.0.0.1:8000", ":8080", "[::1]:80", "localhost:80", "tcp://localhost:80", "unix:/run/app.sock"] {
+            assert!(socket(address).is_err(), "{address}");
+        }
+        for path in ["run/app.sock", "app.sock", "/run/a:80/app.sock", "a:b"] {
+            assert!(socket(path).is_ok(), "{path}");
+        }
     }
 
     #[test]

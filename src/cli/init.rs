@@ -47,7 +47,7 @@ PassengerEnabled on
 
 Passenger keeps the path of the program until it is restarted itself. To go over
 to a new upload under the same path, create or touch the file tmp/restart.txt in
-the folder. Never edit Passengerfile.json by hand: a mistake in it ends processes
+the folder; it is seen within ten seconds. Never edit Passengerfile.json by hand: a mistake in it ends processes
 of the web server. Use this command again instead.
 ";
 

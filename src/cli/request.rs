@@ -80,6 +80,13 @@ fn make_request(args: &RequestArgs) -> Result<Request<Bytes>, String> {
     Ok(request)
 }
 
+/// What of the environment the program gets, which web servers start with hardly any.
+fn passed_on(args: &RequestArgs) -> impl Iterator<Item = (OsString, OsString)> {
+    let log = std::env::var_os("RUST_LOG").map(|value| ("RUST_LOG".into(), value));
+    let given = args.env.iter().map(|(name, value)| (name.into(), value.into()));
+    log.into_iter().chain(given)
+}
+
 fn vars(args: &RequestArgs, request: &Request<Bytes>, program: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     let script = match args.mount.as_ref().filter(|mount| !mount.is_empty()) {
@@ -104,7 +111,7 @@ fn through_socket(args: &RequestArgs, request: &Request<Bytes>, printer: &mut Pr
     let listener = UnixListener::bind(&path)?;
     let stdin = Stdio::from(OwnedFd::from(listener));
     let mut command = Command::new(&program);
-    command.env_clear().stdin(stdin).stdout(Stdio::null());
+    command.env_clear().envs(passed_on(args)).stdin(stdin).stdout(Stdio::null());
     #[cfg(feature = "http")]
     if args.via == Via::Http {
         // HTTP does not say what of the path is the mount: it is written down beside it, as for a reverse proxy.
@@ -136,7 +143,9 @@ fn through_cgi(args: &RequestArgs, request: &Request<Bytes>, printer: &mut Print
     let vars = vars(args, request, &program);
     printer.print(Seen::Record(format!("started  with {} variables and a body of {} bytes", vars.len(), request.body().len())));
     let environment = vars.into_iter().map(|(name, value)| (OsString::from_vec(name), OsString::from_vec(value)));
-    let mut child = Running(Command::new(&program).env_clear().envs(environment).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
+    let mut command = Command::new(&program);
+    command.env_clear().envs(passed_on(args)).envs(environment).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = Running(command.spawn()?);
     let (stdin, stdout) = (child.0.stdin.take(), child.0.stdout.take());
     let body = request.body().clone();
     let feeding = std::thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&body)));

@@ -210,7 +210,11 @@ pub(super) fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exch
 pub(super) fn not_a_request(error: &VarError) -> Failure {
     let (status, sentence) = match error {
         VarError::UriTooLong => (StatusCode::URI_TOO_LONG, "the target of the request is longer than 65,534 bytes"),
-        VarError::Method => (StatusCode::BAD_REQUEST, "REQUEST_METHOD is missing or is no method"),
+        VarError::NoMethod => (
+            StatusCode::BAD_REQUEST,
+            "no REQUEST_METHOD came; in nginx `include fastcgi_params;` (scgi_params, uwsgi_params) is what sends the variables",
+        ),
+        VarError::Method => (StatusCode::BAD_REQUEST, "REQUEST_METHOD is no method"),
         VarError::Uri => (StatusCode::BAD_REQUEST, "the target of the request cannot be a URI"),
         VarError::Host => (StatusCode::BAD_REQUEST, "the Host header is no host, or there are two that differ"),
         VarError::ContentLength => (StatusCode::BAD_REQUEST, "CONTENT_LENGTH is no number"),

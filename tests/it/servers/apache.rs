@@ -64,7 +64,8 @@ pub(crate) fn load(module: &str) -> String {
 
 fn modules(door: Door) -> String {
     let own: &[&str] = match door {
-        Door::Fcgid => &["mpm_event", "fcgid"],
+        // In the order in which Debian loads them, which is the order in which they are asked.
+        Door::Fcgid => &["mpm_event", "authn_core", "auth_basic", "fcgid"],
         Door::FcgidSuexec => &["mpm_event", "fcgid", "suexec"],
         Door::Cgid => &["mpm_event", "cgid"],
         Door::Cgi => &["mpm_prefork", "cgi"],

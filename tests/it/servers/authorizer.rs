@@ -1,9 +1,8 @@
 //! The authorizer of `examples/` in front of the test application: Apache's three phases under mod_fcgid, mod_authnz_fcgi, and lighttpd.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,20 +12,11 @@ use super::client::{self, Answer, Ask};
 use super::door::Door;
 use super::process::{self, Running};
 use super::server::{Server, Setup};
-use super::site::Site;
-
-/// An example of the same build as this test binary, which lies in `target/<profile>/deps`.
-fn example(name: &str) -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    tests.ancestors().nth(2).unwrap().join("examples").join(name)
-}
+use super::site::{Site, example};
 
 /// Copies the guard beside the document root of the web space, where Apache may run it.
 fn install(site: &Site) -> PathBuf {
-    let (guard, target) = (example("authorizer"), site.root().join("private/authorizer"));
-    fs::copy(&guard, &target).unwrap_or_else(|error| panic!("{}: {error} (cargo build --examples makes it)", guard.display()));
-    fs::set_permissions(&target, Permissions::from_mode(0o755)).unwrap();
-    target
+    site.install_example("authorizer", "private/authorizer")
 }
 
 /// Starts a program with this listener on descriptor 0, from where it was built: a copy made just now may still be open for writing in a child that another test
@@ -42,6 +32,9 @@ fn login_modules() -> String {
 
 /// The lines that make Apache ask for a login.
 const LOGIN: &str = "AuthType Basic\nAuthName door\n";
+
+/// The same where mod_fcgid is to check the password: mod_auth_basic is asked before it, and has to let it be asked.
+const LOGIN_FOR_FCGID: &str = "AuthType Basic\nAuthName door\nAuthBasicAuthoritative Off\n";
 
 /// Apache with mod_fcgid for the application and for what guards it. `{guard}` in `lines` stands for the guard.
 fn fcgid(lines: &str) -> Server {
@@ -109,7 +102,7 @@ fn an_access_checker_without_authority_only_sets_variables() {
 #[test]
 #[ignore = "needs real web servers: make test-servers"]
 fn an_authenticator_knows_passwords() {
-    let server = fcgid(&everywhere(&format!("{LOGIN}FcgidAuthenticator {{guard}}\nRequire valid-user")));
+    let server = fcgid(&everywhere(&format!("{LOGIN_FOR_FCGID}FcgidAuthenticator {{guard}}\nRequire valid-user")));
     let answer = with_login(&server, "bob:bob");
     assert_eq!(variable(&answer, "REMOTE_USER").as_deref(), Some("bob"));
     assert_eq!(variable(&answer, "REDIRECT_VISITOR").as_deref(), Some("known by password"));
@@ -123,7 +116,7 @@ fn an_authenticator_knows_passwords() {
 #[test]
 #[ignore = "needs real web servers: make test-servers"]
 fn an_authorizer_knows_who_may_see_what() {
-    let server = fcgid(&everywhere(&format!("{LOGIN}FcgidAuthenticator {{guard}}\nFcgidAuthorizer {{guard}}\nRequire valid-user")));
+    let server = fcgid(&everywhere(&format!("{LOGIN_FOR_FCGID}FcgidAuthenticator {{guard}}\nFcgidAuthorizer {{guard}}\nRequire valid-user")));
     let answer = with_login(&server, "env:vne");
     assert_eq!(variable(&answer, "REDIRECT_VISITOR").as_deref(), Some("known by password, known by name"));
     for login in ["bob:bob", "env:xxx"] {

@@ -94,13 +94,18 @@ impl Site {
 
     /// Copies the test application into the web space, under a path relative to its root.
     pub(crate) fn install(&self, path: &str) -> PathBuf {
+        self.install_example("testapp", path)
+    }
+
+    /// The same with another program of the folder `examples`.
+    pub(crate) fn install_example(&self, name: &str, path: &str) -> PathBuf {
         let target = self.root().join(path);
-        let testapp = testapp();
+        let program = example(name);
         fs::create_dir_all(target.parent().unwrap()).unwrap();
         // By a process of its own: a child that another test starts at this moment must not hold the file open for
         // writing, because Linux does not run a program that somebody may write to.
-        let copied = Command::new("cp").arg(&testapp).arg(&target).status().unwrap();
-        assert!(copied.success(), "{} (cargo build --examples makes it)", testapp.display());
+        let copied = Command::new("cp").arg(&program).arg(&target).status().unwrap();
+        assert!(copied.success(), "{} (cargo build --examples makes it)", program.display());
         fs::set_permissions(&target, Permissions::from_mode(0o755)).unwrap();
         self.give_as_the_docroot(&target);
         target
@@ -137,9 +142,9 @@ pub(crate) fn sample(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The test application of the same build as this test binary, which lies in `target/<profile>/deps`.
-fn testapp() -> PathBuf {
+/// A program of the folder `examples`, of the same build as this test binary, which lies in `target/<profile>/deps`.
+pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
-    profile.join("examples/testapp")
+    profile.join("examples").join(name)
 }

@@ -1,6 +1,7 @@
 //! Started by LiteSpeed: managing itself, managed on one connection, detached, in the place of Node.js.
 
 use super::*;
+use std::os::unix::fs::PermissionsExt as _;
 
 /// What OpenLiteSpeed sets for a program that it does not detach.
 const LITESPEED: [(&str, &str); 3] = [("LSAPI_PADDING", "leave_some_room"), ("PHP_LSAPI_CHILDREN", "6"), ("PATH", "/bin:/usr/bin")];
@@ -156,8 +157,12 @@ fn what_an_app_prints_where_fd_1_is_dead_is_no_panic() {
 #[test]
 fn running_as_root_is_told_once_where_litespeed_can_change_it() {
     let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-    let mut command = Command::new(testapp());
     let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    // Where everybody can get at it, which the folder of the build may not be; by a process of its own, since nobody may run a file that is open for writing.
+    let program = folder.path().join("testapp");
+    assert!(Command::new("cp").arg(testapp()).arg(&program).status().unwrap().success());
+    let mut command = Command::new(program);
     let listener = UnixListener::bind(folder.path().join("app.sock")).unwrap();
     command.stdin(OwnedFd::from(listener));
     if root {
