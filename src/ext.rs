@@ -77,7 +77,7 @@ impl Exchange {
         self.0.meta.remote_addr
     }
 
-    /// `https` or `http`, as the client sees it; "" on a request that lodger did not make.
+    /// `https` or `http`, as the client sees it; "" on a request that lodger did not make. Over HTTP it is the last of `X-Forwarded-Proto`, where the peer is on this machine.
     #[must_use]
     pub fn scheme(&self) -> &str {
         match (self.0.gateway, self.0.meta.https) {
@@ -88,6 +88,9 @@ impl Exchange {
     }
 
     /// The host that the client asked for, checked, with its port where it named one.
+    ///
+    /// Any client can ask for any host, so do not put it into a mail without comparing it with the names of your own site. Over HTTP it is the last of `X-Forwarded-Host`,
+    /// where the peer is on this machine; see that the web server sets that header, because one that it does not set is the client's own.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         self.0.meta.host.as_deref()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// A file that the web server may send in the place of the response's body, so that the program does not have to.
 ///
 /// It is an extension of a response with status 200, and a hint: the body of the response is what is sent wherever the web server cannot do it, so the two must be the
-/// same. Ranges and conditions (`Range`, `If-None-Match`) are the web server's business then.
+/// same. Over HTTP a web server does not say what it is: name it with [`Program::with_profile`](crate::Program::with_profile). Ranges and conditions (`Range`, `If-None-Match`) are the web server's business then.
 ///
 /// | web server | header | needs |
 /// | --- | --- | --- |

@@ -17,6 +17,8 @@
 //! * [`Program`]: the same with [`Limits`] or threads of your own.
 //! * [`serve`](serve()): in a tokio runtime that you have already.
 //! * [`RequestExt`]: what the web server said about a request beyond `http::Request`.
+//! * [`SendFile`], [`FlushPadding`]: what an app may ask of the web server with a response; [`Profile`]: what the web server is, where it does not say so.
+//! * [`Role`], [`Variables`], [`FilterData`]: for programs that guard or filter what something else answers.
 //! * [`testing::oneshot`]: a request through all of lodger in a test of your app.
 //!
 //! * [`Role`], [`Variables`]: a program that guards pages which something else answers.

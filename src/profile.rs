@@ -82,13 +82,14 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The name: `nginx`, `nginx-keep-conn`, `mod_fcgid`, `mod_proxy_fcgi`, `mod_cgid`, …, `unknown`.
+    /// The name: `mod_fcgid`, `mod_proxy_fcgi`, `mod_proxy_scgi`, `mod_proxy_uwsgi`, `mod_proxy_http`, `mod_cgid`, `passenger`, `nginx`, `nginx-keep-conn`, `lighttpd`,
+    /// `caddy`, `litespeed`, `openlitespeed`, `haproxy`, `h2o` or `unknown`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The profile of that name, for a program whose web server hides what it is: [`Program::with_profile`](crate::Program::with_profile).
+    /// The profile of that [name](Self::name), for a program whose web server hides what it is: [`Program::with_profile`](crate::Program::with_profile).
     ///
     /// ```
     /// assert_eq!(lodger::Profile::named("nginx").map(lodger::Profile::name), Some("nginx"));
@@ -229,7 +230,7 @@ pub(crate) static NGINX: Profile = Profile { abort_declared: Abort::End, abort_u
 pub(crate) static NGINX_KEEP_CONN: Profile = Profile::nginx("nginx-keep-conn");
 
 /// Apache with mod_proxy_scgi. Nothing frames a response there: a reset is what it notices.
-pub(crate) static MOD_PROXY_SCGI: Profile = Profile::apache("mod_proxy_scgi");
+pub(crate) static MOD_PROXY_SCGI: Profile = Profile { trusts_length: false, ..Profile::apache("mod_proxy_scgi") };
 
 /// Apache with mod_proxy_uwsgi, where the same holds.
 pub(crate) static MOD_PROXY_UWSGI: Profile = Profile::apache("mod_proxy_uwsgi");

@@ -134,6 +134,12 @@ pub(crate) fn activation_error(error: io::Error) -> Error {
     Error::new(code::ACTIVATION, Blame::Gateway, "the sockets that systemd announced cannot be used", hint).with_source(error)
 }
 
+/// The error of a program that was started beside the process which systemd meant.
+pub(crate) fn meant_for_another(pid: u32) -> Error {
+    let hint = "let the wrapper `exec` this program, so that it takes the place of the process that systemd started";
+    Error::new(code::ACTIVATION, Blame::Operator, format!("systemd announced sockets to process {pid}, and not to this one"), hint)
+}
+
 pub(crate) fn runtime_error(cause: String) -> Error {
     Error::new(code::RUNTIME, Blame::Operator, "the runtime could not start", "the host may limit processes, threads or descriptors too tightly")
         .with_source(cause)

@@ -157,8 +157,8 @@ pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiV
         Gateway::FastCgi if is("nginx") && keep_conn => &profile::NGINX_KEEP_CONN,
         Gateway::FastCgi if is("nginx") => &profile::NGINX,
         // "LiteSpeed/1.9.1 Open" and LSWS_EDITION "Openlitespeed 1.9.1". Nobody else speaks LSAPI.
-        Gateway::FastCgi | Gateway::Lsapi | Gateway::Scgi if is_open_litespeed(&software, vars) => &profile::OPENLITESPEED,
-        Gateway::FastCgi | Gateway::Scgi if is("litespeed") => &profile::LITESPEED,
+        Gateway::FastCgi | Gateway::Lsapi | Gateway::Scgi | Gateway::Cgi if is_open_litespeed(&software, vars) => &profile::OPENLITESPEED,
+        Gateway::FastCgi | Gateway::Scgi | Gateway::Cgi if is("litespeed") => &profile::LITESPEED,
         Gateway::Lsapi => &profile::LITESPEED,
         Gateway::FastCgi | Gateway::Cgi if is("lighttpd") => &profile::LIGHTTPD,
         Gateway::FastCgi if is("caddy") => &profile::CADDY,

@@ -43,6 +43,13 @@ impl Announced {
     }
 }
 
+/// The process for which systemd announced sockets, where it is another than ours: a wrapper that started us instead of becoming us.
+pub(crate) fn meant_for_another() -> Option<u32> {
+    std::env::var_os("LISTEN_FDS")?;
+    let pid = std::env::var("LISTEN_PID").ok()?.parse().ok()?;
+    (pid != std::process::id()).then_some(pid)
+}
+
 /// Takes the announced sockets over.
 ///
 /// # Errors

@@ -137,12 +137,18 @@ fn an_announcement_that_cannot_be_true_is_an_error_with_its_code() {
 }
 
 #[test]
-fn no_sockets_or_those_of_another_process_are_no_start_by_systemd() {
+fn no_sockets_are_no_start_by_systemd() {
     let output = announced("0", Stdio::null());
     assert!(String::from_utf8_lossy(&output.stdout).contains("is a web application"), "{output:?}");
-    let vars = [("LISTEN_PID", "1"), ("LISTEN_FDS", "two")];
-    let output = Command::new(testapp()).env_clear().envs(vars).stdin(Stdio::null()).output().unwrap();
-    assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("is a web application"), "{output:?}");
+}
+
+#[test]
+fn sockets_of_a_wrapper_are_not_ours_and_a_program_without_anything_to_do_says_so() {
+    let vars = [("LISTEN_PID", "1"), ("LISTEN_FDS", "1")];
+    let run = |args: &[&str]| Command::new(testapp()).env_clear().envs(vars).args(args).stdin(Stdio::null()).output().unwrap();
+    let told = String::from_utf8_lossy(&run(&[]).stderr).into_owned();
+    assert!(told.starts_with("error[LG0109]: systemd announced sockets to process 1, and not to this one\n  hint: ") && told.contains("`exec`"), "{told}");
+    assert!(run(&["--help"]).status.success(), "whoever asks for something gets it");
 }
 
 /// The end of sd_notify at which systemd listens.
