@@ -81,6 +81,7 @@ fn router() -> Router {
         .route("/cookies", get(cookies))
         .route("/redirect", get(redirect))
         .route("/stderr", get(stderr))
+        .route("/send-file", get(send_file))
         .route("/pid", get(pid))
         .route("/background", get(background))
         .route("/grant", any(grant))
@@ -107,6 +108,10 @@ struct Knobs {
     cl: u8,
     /// Whether each event is to reach the visitor at once, whatever it costs: 1 is yes.
     pad: u8,
+    /// A path.
+    path: String,
+    /// The same file as nginx knows it.
+    accel: String,
     /// What to write to the log.
     text: String,
     /// A status code.
@@ -115,7 +120,7 @@ struct Knobs {
 
 impl Default for Knobs {
     fn default() -> Self {
-        Self { n: 0, ms: 0, len: 0, cl: 0, pad: 0, text: String::new(), code: 302 }
+        Self { n: 0, ms: 0, len: 0, cl: 0, pad: 0, path: String::new(), accel: String::new(), text: String::new(), code: 302 }
     }
 }
 
@@ -396,6 +401,17 @@ async fn stderr(Query(knobs): Query<Knobs>) -> Response {
 /// The names in the environment of this process, which is that of its children: what is none of their business is not there.
 async fn environ() -> String {
     std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned() + "\n").collect()
+}
+
+/// A body of its own, and the wish that the web server sends a file instead.
+async fn send_file(Query(knobs): Query<Knobs>) -> Response {
+    let mut response = text("from the app\n");
+    let mut file = lodger::SendFile::new(knobs.path).with_x_sendfile();
+    if !knobs.accel.is_empty() {
+        file = file.with_accel_redirect(knobs.accel);
+    }
+    response.extensions_mut().insert(file);
+    response
 }
 
 async fn pid() -> Response {

@@ -71,7 +71,7 @@ fn modules(door: Door) -> String {
         Door::Cgi => &["mpm_prefork", "cgi"],
         Door::ProxyScgi => &["mpm_event", "proxy", "proxy_scgi"],
         Door::ProxyUwsgi => &["mpm_event", "proxy", "proxy_uwsgi"],
-        Door::ProxyHttp => &["mpm_event", "proxy", "proxy_http"],
+        Door::ProxyHttp => &["mpm_event", "proxy", "proxy_http", "headers"],
         Door::PassengerFile | Door::PassengerNode => &["mpm_event", "passenger"],
         _ => &["mpm_event", "proxy", "proxy_fcgi"],
     };
@@ -96,7 +96,9 @@ fn lines_of(door: Door, site: &Site) -> String {
         Door::Cgi => String::new(),
         Door::ProxyScgi => proxy_pass(site, "scgi"),
         Door::ProxyUwsgi => proxy_pass(site, "uwsgi"),
-        Door::ProxyHttp => format!("ProxyPreserveHost On\n{}", proxy_pass(site, "http")),
+        Door::ProxyHttp => {
+            format!("ProxyPreserveHost On\nRequestHeader set X-Forwarded-Proto expr=%{{REQUEST_SCHEME}}\n{}", proxy_pass(site, "http"))
+        }
         Door::PassengerFile => passenger(site),
         Door::PassengerNode => passenger(site) + &passenger_node(site),
         _ => proxy_pass(site, "fcgi"),

@@ -11,7 +11,7 @@ use super::apache;
 use super::client::{self, Answer, Ask};
 use super::door::Door;
 use super::process::{self, Running};
-use super::server::{Server, Setup};
+use super::server::{Server, Setup, free_port};
 use super::site::{Site, example};
 
 /// Copies the guard beside the document root of the web space, where Apache may run it.
@@ -141,11 +141,20 @@ fn only_200_is_a_grant_for_mod_fcgid() {
     assert!(server.get("/big?n=100000").is_filler(100_000));
 }
 
-/// Starts the guard on a TCP port of the loopback address, whose listener it inherits, and gives the port.
+/// Has systemd's tool listen on a TCP port of the loopback address and start the guard with the first question. Gives the port.
 fn start_on_tcp(site: &Site) -> (Running, u16) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    (start("authorizer", listener.into(), site), port)
+    let port = free_port();
+    let mut command = Command::new("systemd-socket-activate");
+    command.arg(format!("--listen=127.0.0.1:{port}")).arg(example("authorizer"));
+    let guard = Running::start(&command, &site.logs().join("output.log"));
+    process::wait_for("the socket of the guard", || is_listening(port).then_some(()));
+    (guard, port)
+}
+
+/// Looks for a listener on this port without connecting, which would start the program behind it.
+fn is_listening(port: u16) -> bool {
+    let address = format!(" 0100007F:{port:04X} 00000000:0000 0A ");
+    fs::read_to_string("/proc/net/tcp").unwrap().contains(&address)
 }
 
 /// Apache with mod_fcgid for the application and mod_authnz_fcgi for the guard. `{guard}` in `lines` stands for the address of the guard.

@@ -168,6 +168,19 @@ impl Door {
         }
     }
 
+    /// Whether nothing that a program can do shows the visitor of this door that a response broke off, with or without a declared length.
+    pub(crate) fn hides_failure(self, declared: bool) -> bool {
+        match self {
+            // Apache takes the end of a CGI program for the end of its response, always.
+            Self::Cgid | Self::Cgi => true,
+            Self::Fcgid | Self::FcgidSuexec | Self::PassengerFile | Self::PassengerNode => !declared,
+            Self::Lighttpd | Self::LighttpdCgi | Self::LighttpdScgi | Self::Caddy | Self::H2o => !declared,
+            Self::ProxyFcgi | Self::ProxyScgi | Self::ProxyUwsgi | Self::ProxyHttp => false,
+            Self::Nginx | Self::NginxKeepConn | Self::NginxScgi | Self::NginxUwsgi | Self::NginxHttp => false,
+            Self::Haproxy | Self::HaproxyMpxs | Self::HaproxyGetValues => false,
+        }
+    }
+
     /// Whether Passenger starts the program.
     pub(crate) fn is_passenger(self) -> bool {
         matches!(self, Self::PassengerFile | Self::PassengerNode)

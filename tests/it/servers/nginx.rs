@@ -29,8 +29,11 @@ fn configuration(site: &Site, port: u16, door: Door, lines: &str) -> String {
         Door::NginxKeepConn => format!("include {PARAMS};\n      fastcgi_pass app;\n      fastcgi_keep_conn on;"),
         Door::NginxScgi => "include /etc/nginx/scgi_params;\n      scgi_pass app;".to_owned(),
         Door::NginxUwsgi => "include /etc/nginx/uwsgi_params;\n      uwsgi_pass app;".to_owned(),
-        Door::NginxHttp => "include /etc/nginx/proxy_params;
-      proxy_http_version 1.1;
+        Door::NginxHttp => "proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Host $http_host;
       proxy_set_header Connection \"\";
       proxy_pass http://app;"
             .to_owned(),
