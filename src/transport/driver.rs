@@ -154,6 +154,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
         let stop = self.stop.get_or_insert_with(|| Box::pin(self.shared.stop.clone().cancelled_owned()));
         self.stopping = stop.as_mut().poll(cx).is_ready();
+        if self.stopping {
+            self.wire.leave();
+        }
         self.stopping
     }
 
