@@ -147,7 +147,10 @@ fn sockets_of_a_wrapper_are_not_ours_and_a_program_without_anything_to_do_says_s
     let vars = [("LISTEN_PID", "1"), ("LISTEN_FDS", "1")];
     let run = |args: &[&str]| Command::new(testapp()).env_clear().envs(vars).args(args).stdin(Stdio::null()).output().unwrap();
     let told = String::from_utf8_lossy(&run(&[]).stderr).into_owned();
-    assert!(told.starts_with("error[LG0109]: systemd announced sockets to process 1, and not to this one\n  hint: ") && told.contains("`exec`"), "{told}");
+    assert!(
+        told.starts_with("error[LG0109]: systemd announced sockets to process 1, and not to this one\n  hint: ") && told.contains("`exec`"),
+        "{told}"
+    );
     assert!(run(&["--help"]).status.success(), "whoever asks for something gets it");
 }
 
