@@ -246,18 +246,24 @@ pub(crate) struct Peeked {
 
 /// Copies what comes next on a socket into `buf` and leaves it there.
 pub(crate) fn peek(fd: impl AsFd, buf: &mut [u8]) -> io::Result<Peeked> {
-    let fd = fd.as_fd();
-    // SAFETY: the buffer is live and as long as it is told to be.
-    let len = unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), libc::MSG_PEEK | libc::MSG_DONTWAIT) };
-    let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
+    let (fd, buf_len) = (fd.as_fd(), buf.len());
+    let mut look = || {
+        // SAFETY: the buffer is live and as long as it is told to be.
+        let len = unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), libc::MSG_PEEK | libc::MSG_DONTWAIT) };
+        usize::try_from(len).map_err(|_| io::Error::last_os_error())
+    };
+    let len = look()?;
+    if len == 0 || len == buf_len {
+        return Ok(Peeked { len, ended: len == 0 });
+    }
     let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
     // SAFETY: one live pollfd, as told; time-out 0 returns at once.
-    let ended = len == 0 || len < buf.len() && unsafe { libc::poll(&raw mut poll, 1, 0) } > 0;
-    Ok(Peeked { len, ended })
+    let ended = unsafe { libc::poll(&raw mut poll, 1, 0) } > 0;
+    // More may have come between the two calls, and nothing does after the end.
+    Ok(Peeked { len: if ended { look()? } else { len }, ended })
 }
 
 /// Takes what is there on a socket, without waiting.
-#[cfg(feature = "http")]
 pub(crate) fn take(fd: impl AsFd, buf: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the buffer is live and as long as it is told to be.
     let len = unsafe { libc::recv(fd.as_fd().as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), libc::MSG_DONTWAIT) };
@@ -304,4 +310,31 @@ pub(crate) fn is_memory_backed(path: &Path) -> bool {
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Write as _, net::Shutdown, os::unix::net::UnixStream, thread};
+
+    #[test]
+    fn what_came_before_the_end_is_seen_with_the_end() {
+        for _ in 0..3000 {
+            let (mut theirs, ours) = UnixStream::pair().unwrap();
+            theirs.write_all(b"a").unwrap();
+            let writing = thread::spawn(move || {
+                theirs.write_all(b"b").unwrap();
+                theirs.shutdown(Shutdown::Write).unwrap();
+                theirs
+            });
+            let last = loop {
+                let looked = peek(&ours, &mut [0; 16]).unwrap();
+                if looked.ended {
+                    break looked;
+                }
+            };
+            assert_eq!(last.len, 2);
+            drop(writing.join().unwrap());
+        }
+    }
 }

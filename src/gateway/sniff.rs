@@ -42,8 +42,10 @@ const HTTP2: Foreign =
     Foreign { what: "HTTP/2 without TLS", cure: "let the web server speak HTTP/1.1 here: `http://` and not `h2c://`, `proxy_http_version 1.1`" };
 const TLS: Foreign =
     Foreign { what: "TLS", cure: "let the web server speak plain HTTP or FastCGI here: `http://` and not `https://`, no `ssl` for this backend" };
-const UWSGI_MODIFIER: Foreign =
-    Foreign { what: "uwsgi with a modifier other than 0", cure: "set `uwsgi_modifier1 0` (nginx), or take the modifier away" };
+const UWSGI_MODIFIER: Foreign = Foreign {
+    what: "uwsgi with a modifier other than 0",
+    cure: "set `uwsgi_modifier1 0` and `uwsgi_modifier2 0` (nginx), or take the modifiers away",
+};
 const UNKNOWN: Foreign =
     Foreign { what: "nothing that lodger knows", cure: "let the web server speak FastCGI, LSAPI, SCGI, uwsgi or HTTP/1.1 on this socket" };
 
@@ -55,13 +57,14 @@ const NETSTRING_DIGITS: usize = 7;
 
 /// Tells the protocol. `first` holds what has come so far.
 ///
-/// FastCGI is taken by its version alone, whatever the type of the record: an unknown one is answered by the book.
+/// FastCGI is taken by its version alone, whatever the type of the record: an unknown one is answered by the book. LSAPI is taken with any type of packet too, since no
+/// method of HTTP has such a byte in it.
 pub(crate) fn sniff(first: &[u8]) -> Sniffed {
     let could_be = |text: &[u8]| text.starts_with(first) || first.starts_with(text);
     match *first {
         [] => Sniffed::Short,
         [1, ..] => Sniffed::Spoken(Spoken::FastCgi),
-        [b'L', b'S', 1, ..] => Sniffed::Spoken(Spoken::Lsapi),
+        [b'L', b'S', ..0x20, ..] => Sniffed::Spoken(Spoken::Lsapi),
         [b'L'] | [b'L', b'S'] => Sniffed::Short,
         [b'0'..=b'9', ..] => netstring(first),
         [0x16, 3, ..] => Sniffed::Foreign(TLS),
@@ -75,7 +78,7 @@ pub(crate) fn sniff(first: &[u8]) -> Sniffed {
             let head_len = UWSGI_HEAD + usize::from(u16::from_le_bytes([low, high]));
             Sniffed::Spoken(Spoken::Uwsgi { head_len })
         }
-        [_, _, _, 0, ..] => Sniffed::Foreign(UWSGI_MODIFIER),
+        [0, _, _, _, ..] | [_, _, _, 0, ..] => Sniffed::Foreign(UWSGI_MODIFIER),
         [_, _, _, _, ..] => Sniffed::Foreign(UNKNOWN),
         _ => Sniffed::Short,
     }
@@ -134,12 +137,21 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_of_any_type_is_lsapi() {
+        for kind in [0, 2, 9, 0x1F] {
+            assert_eq!(spoken(&[b'L', b'S', kind]), Spoken::Lsapi);
+        }
+        assert_eq!(spoken(b"LS /x HTTP/1.1"), Spoken::Http);
+    }
+
+    #[test]
     fn what_is_not_spoken_here_is_told_apart_and_the_setting_named() {
         assert!(refused(b"PROXY TCP4 192.0.2.1").cure.contains("send-proxy"));
         assert!(refused(b"PRI * HTTP/2.0\r\n").cure.contains("proxy_http_version"));
         assert_eq!(refused(&[0x16, 3, 1, 2, 0]), TLS);
         assert_eq!(refused(b"\r\n\r\n\0\r\nQUIT\n"), PROXY_BINARY);
         assert_eq!(refused(&[5, 0x2A, 1, 0]), UWSGI_MODIFIER);
+        assert_eq!(refused(&[0, 0x2A, 1, 5]), UWSGI_MODIFIER);
         for nonsense in [&b"\xFF\xFF\xFF\xFF"[..], b"12345678:", b"12x:", b" GET /"] {
             assert_eq!(refused(nonsense), UNKNOWN, "{nonsense:?}");
         }

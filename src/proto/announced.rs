@@ -68,12 +68,18 @@ impl<D: Dialect> Announced<D> {
             Err(HeadError::TooMany) => return Ok(Some(self.refuse(Refusal::ParamsTooLarge))),
             Err(HeadError::Malformed(sentence)) => return Err(D::violation(sentence)),
         };
-        let value = |name: &[u8]| {
+        let values = |name: &'static [u8]| {
             let cut = |range: &std::ops::Range<u32>| head.get(range.start as usize..range.end as usize).unwrap_or_default();
-            pairs.iter().rev().find(|(other, _)| cut(other) == name).map(|(_, value)| cut(value)).filter(|value| !value.is_empty())
+            pairs.iter().filter(move |(other, _)| cut(other) == name).map(move |(_, value)| cut(value)).filter(|value| !value.is_empty())
         };
-        let length = match value(b"CONTENT_LENGTH") {
-            None if value(b"HTTP_TRANSFER_ENCODING").is_some() => return Ok(Some(self.refuse(Refusal::LengthRequired))),
+        let mut lengths = values(b"CONTENT_LENGTH");
+        let first = lengths.next();
+        // Whoever stands between the client and us may have believed the other one.
+        if lengths.any(|other| Some(other) != first) {
+            return Ok(Some(self.refuse(Refusal::ParamsMalformed)));
+        }
+        let length = match first {
+            None if values(b"HTTP_TRANSFER_ENCODING").next().is_some() => return Ok(Some(self.refuse(Refusal::LengthRequired))),
             None => 0,
             Some(digits) => match std::str::from_utf8(digits)
                 .ok()

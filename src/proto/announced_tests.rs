@@ -148,6 +148,12 @@ fn refuses_what_it_cannot_carry<P: Peer>() {
         let request = P::write(&[("CONTENT_LENGTH", length)], b"");
         assert_eq!(refusal::<P>(&request, Limits::default()), Some(Refusal::ParamsMalformed), "{length}");
     }
+    for (lengths, expect) in
+        [(["1", "2"], Some(Refusal::ParamsMalformed)), (["0", "1"], Some(Refusal::ParamsMalformed)), (["1", "1"], None), (["", "1"], None)]
+    {
+        let request = P::write(&lengths.map(|length| ("CONTENT_LENGTH", length)), b"x");
+        assert_eq!(refusal::<P>(&request, Limits::default()), expect, "{lengths:?}");
+    }
     let chunked = P::write(&[("REQUEST_METHOD", "POST"), ("HTTP_TRANSFER_ENCODING", "chunked")], b"");
     assert_eq!(refusal::<P>(&chunked, Limits::default()), Some(Refusal::LengthRequired));
 }

@@ -195,6 +195,9 @@ pub(crate) trait Wire {
     /// Takes the bodies that are being thrown away for ended; what still comes of them is ignored.
     fn forget_discarded(&mut self);
 
+    /// Takes note that the process is about to leave: a protocol that can tell its peer to send nothing more does so with its next response.
+    fn leave(&mut self) {}
+
     /// What to do with the connection, asked when no request is in work.
     fn rest(&self) -> Rest;
 }

@@ -43,6 +43,9 @@ const OUT_MAX: usize = 1024 * 1024;
 /// How long a peer has had nothing to take before it is taken to wait.
 const RESET_PAUSE: Duration = Duration::from_millis(20);
 
+/// How much is taken of what a peer sent behind its only request. A peer that sends more gets a reset.
+const BEHIND: usize = 64 * 1024;
+
 /// How many pieces go out with one write.
 const PIECES: usize = 16;
 
@@ -151,6 +154,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
         let stop = self.stop.get_or_insert_with(|| Box::pin(self.shared.stop.clone().cancelled_owned()));
         self.stopping = stop.as_mut().poll(cx).is_ready();
+        if self.stopping {
+            self.wire.leave();
+        }
         self.stopping
     }
 
@@ -226,11 +232,14 @@ impl<L: Link, W: Wire> Driver<L, W> {
         Poll::Ready(())
     }
 
-    /// Ends the connection so that closing it is no reset.
+    /// Ends the connection so that closing it is no reset. What stands behind the request belongs to nobody, and is taken as far as it is here.
     fn close_well(&mut self, cx: &mut Context<'_>) {
-        if !self.byte_left || self.take_byte_left(cx).is_ready() {
-            self.phase = Phase::Done;
+        if self.byte_left {
+            // An error here means that the peer is gone, to whom a reset tells nothing.
+            let _ = Pin::new(&mut self.link).poll_shutdown(cx);
+            self.link.discard(BEHIND);
         }
+        self.phase = Phase::Done;
     }
 
     /// Ends the connection so that the peer sees that something broke. Where only a reset shows that, it takes a byte that is not read, which may be on its way

@@ -21,6 +21,9 @@ pub(crate) trait Link: AsyncRead + AsyncWrite + Unpin {
     /// How many of the bytes that were written the peer has not taken.
     fn untaken(&self) -> usize;
 
+    /// Takes no more than so many bytes away that are there, whatever the runtime thinks of its readiness, and waits for none.
+    fn discard(&self, count: usize);
+
     /// Ready when there is something to read, without a buffer to read it into.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
@@ -54,24 +57,6 @@ impl Socket {
         }
     }
 
-    /// Takes bytes away that were looked at before. They are there, whatever the runtime thinks of its readiness.
-    #[cfg(feature = "http")]
-    pub(crate) fn discard(&self, mut count: usize) {
-        let mut scratch = [0; 1024];
-        while count > 0 {
-            let piece = scratch.get_mut(..count.min(1024)).unwrap_or_default();
-            let taken = match self {
-                Self::Unix(stream) => sys::take(stream, piece),
-                Self::Tcp(stream) => sys::take(stream, piece),
-            };
-            match taken {
-                Ok(taken) if taken > 0 => count -= taken,
-                // What it may find out beside them, the next read does too.
-                _ => return,
-            }
-        }
-    }
-
     /// The address of the peer without its port.
     pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
         self.peer_addr().map(|address| address.ip())
@@ -90,6 +75,22 @@ impl Link for Socket {
         match self {
             Self::Unix(stream) => sys::untaken(stream),
             Self::Tcp(stream) => sys::untaken(stream),
+        }
+    }
+
+    fn discard(&self, mut count: usize) {
+        let mut scratch = [0; 1024];
+        while count > 0 {
+            let piece = scratch.get_mut(..count.min(1024)).unwrap_or_default();
+            let taken = match self {
+                Self::Unix(stream) => sys::take(stream, piece),
+                Self::Tcp(stream) => sys::take(stream, piece),
+            };
+            match taken {
+                Ok(taken) if taken > 0 => count -= taken,
+                // What it may find out beside them, the next read does too.
+                _ => return,
+            }
         }
     }
 

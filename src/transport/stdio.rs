@@ -90,6 +90,9 @@ impl Link for Stdio {
         0
     }
 
+    /// Only protocols of sockets ask for it.
+    fn discard(&self, _count: usize) {}
+
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.input {
             End::Waits { fd, .. } => fd.poll_read_ready(cx).map_ok(drop),

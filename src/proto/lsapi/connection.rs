@@ -24,6 +24,9 @@ pub(crate) struct Connection {
     state: State,
     /// Something that is no ABORT_REQUEST stands behind a request in work. It is looked at when that request is answered.
     more_behind: bool,
+    /// A request has begun. Nothing can cross the end of a response before.
+    asked: bool,
+    leaving: bool,
     input_ended: bool,
 }
 
@@ -45,7 +48,7 @@ enum State {
 
 impl Connection {
     pub(crate) fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, order: Order::LITTLE, state: State::Idle, more_behind: false, input_ended: false }
+        Self { limits, order: Order::LITTLE, state: State::Idle, more_behind: false, asked: false, leaving: false, input_ended: false }
     }
 
     /// Takes a packet where a request may begin.
@@ -60,7 +63,7 @@ impl Connection {
                 PacketType::BEGIN_REQUEST if told.is_sane() => return self.begin(&told, input, out),
                 PacketType::BEGIN_REQUEST => return Err(Violation::Lsapi("its length makes no sense in either byte order")),
                 // It crossed the end of the response that it wanted to stop.
-                PacketType::ABORT_REQUEST if told.is_of_length(|len| len == HEAD) => drop(input.split_to(HEAD)),
+                PacketType::ABORT_REQUEST if self.asked && told.is_of_length(|len| len == HEAD) => drop(input.split_to(HEAD)),
                 _ => return Err(Violation::Lsapi("it is a packet that no web server sends")),
             }
         }
@@ -112,7 +115,8 @@ impl Connection {
     }
 
     /// The web server waits ten seconds for this: without it the request counts as not delivered, and is sent again.
-    fn received(&self, out: &mut Outbox) {
+    fn received(&mut self, out: &mut Outbox) {
+        self.asked = true;
         out.put_slice(&packet_head(PacketType::REQ_RECEIVED, self.order, HEAD));
     }
 
@@ -157,13 +161,13 @@ impl Connection {
         aborted.then_some(Event::Aborted { id: ID })
     }
 
-    /// Ends a response. The connection is only kept when the body was read to its end: the web server sends no more of it once it has seen the end of the response, and what
+    /// Ends a response. A process that leaves says that the connection ends too. Otherwise it is only kept when the body was read to its end: the web server sends no more of it once it has seen the end of the response, and what
     /// comes next would be taken for the rest.
     fn end(&mut self, cut: bool, out: &mut Outbox) {
         let whole = matches!(self.state, State::Whole { .. } | State::Refused { unread: 0 });
         out.put_slice(&packet_head(PacketType::RESP_END, self.order, HEAD));
         self.more_behind = false;
-        self.state = match (whole, cut) {
+        self.state = match (whole, cut || self.leaving) {
             (true, false) => State::Idle,
             (true, true) => State::Over,
             (false, _) => State::Discarding,
@@ -255,6 +259,10 @@ impl Wire for Connection {
     }
 
     fn forget_discarded(&mut self) {}
+
+    fn leave(&mut self) {
+        self.leaving = true;
+    }
 
     fn rest(&self) -> Rest {
         match self.state {

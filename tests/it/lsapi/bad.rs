@@ -28,6 +28,8 @@ fn a_packet_that_is_none_closes_its_connection_without_an_answer() {
     };
     let cases = [
         ("an impossible length", b"LS\x01\0\xff\xff\xff\xff".to_vec()),
+        ("an abort of nothing", b"LS\x02\0\x08\0\0\0".to_vec()),
+        ("a packet of an application", b"LS\x09\0\x08\0\0\0".to_vec()),
         ("a length of nothing", changed(4, &44_u32.to_le_bytes())),
         ("a header block of 4 GiB", changed(8, &[0xFF; 4])),
         ("four milliards of variables", changed(36, &[0xFF; 4])),

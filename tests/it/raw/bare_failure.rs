@@ -177,12 +177,13 @@ fn what_is_no_request_closes_the_connection_with_one_line() {
 #[test]
 fn a_protocol_that_is_not_spoken_here_closes_the_connection_with_one_line() {
     let peer = Peer::start();
-    let cases: [(&str, &[u8], &str); 8] = [
+    let cases: [(&str, &[u8], &str); 9] = [
         ("PROXY", b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\nGET / HTTP/1.1\r\n", "send-proxy"),
         ("PROXY, version 2", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", "send-proxy-v2"),
         ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "proxy_http_version 1.1"),
         ("TLS", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03", "no `ssl`"),
         ("another modifier", &[5, 4, 0, 0, 1, 0, b'a', 0, 0], "uwsgi_modifier1 0"),
+        ("another second modifier", &[0, 4, 0, 1, 1, 0, b'a', 0, 0], "uwsgi_modifier2 0"),
         ("a netstring that never ends", b"99999999999999999999:", "FastCGI, LSAPI, SCGI, uwsgi or HTTP/1.1"),
         ("a netstring without a colon", b"12 CONTENT_LENGTH", "FastCGI, LSAPI, SCGI, uwsgi or HTTP/1.1"),
         ("nothing known", b"\xff\xff\xff\xff", "FastCGI, LSAPI, SCGI, uwsgi or HTTP/1.1"),
