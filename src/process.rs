@@ -11,7 +11,6 @@ use crate::{
     life::{self, Notify, Signals},
     serve::{activation_error, runtime_error, socket_error},
     settings::Settings,
-    sys,
     transport::{
         Shared,
         accept::{Listener, accept},
@@ -97,7 +96,9 @@ pub(crate) async fn serve_sockets(
     };
     let mut signals = Signals::watch().map_err(|error| runtime_error(error.to_string()))?;
     let Doors { listeners, connections } = Doors::open(sockets)?;
-    warn_of_root(&terms);
+    if terms.litespeed.is_some() {
+        life::warn_of_root();
+    }
     let notify = Notify::open(&terms);
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let Some((app, told)) = build_unless_stopped(app, &mut signals, &stop, drain_timeout).await else {
@@ -134,17 +135,6 @@ pub(crate) async fn serve_sockets(
     let until = told.unwrap_or_else(Instant::now) + drain_timeout;
     finish(&tasks, &shared, until, signals).await;
     Ok(())
-}
-
-/// Says it where LiteSpeed started us, which has a setting for it. A person who tries things out as root knows.
-fn warn_of_root(terms: &Terms) {
-    if terms.litespeed.is_some() && sys::effective_uid() == 0 {
-        tracing::error!(
-            target: "lodger",
-            "{}: LiteSpeed runs this program as root, and visitors of the site talk to it: give the external app a user of its own (`extUser`, `extGroup`, or suEXEC)",
-            code::AS_ROOT
-        );
-    }
 }
 
 /// Builds the app. Told to leave meanwhile, it goes on for as long as the host allows, since visitors may be waiting; then there is no app.
@@ -223,7 +213,7 @@ pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, 
 #[cfg(all(test, feature = "cli"))]
 mod tests {
     use super::*;
-    use crate::app::App as _;
+    use crate::{app::App as _, sys};
     use std::future::{pending, ready};
 
     fn app() -> BoxApp {

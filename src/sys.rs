@@ -195,8 +195,21 @@ pub(crate) fn replace(fd: RawFd, other: RawFd) -> io::Result<()> {
 
 /// Marks every descriptor from `first` on as closed on exec. Web servers leak descriptors into us; children of the app need not have them.
 pub(crate) fn close_on_exec_from(first: libc::c_uint) {
-    // SAFETY: the call changes a flag of descriptors and closes none. Kernels before 5.11 do not know it, and then all stays as it was.
-    unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    // SAFETY: the call changes a flag of descriptors and closes none.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) } == 0;
+    if !done {
+        close_on_exec_one_by_one(first);
+    }
+}
+
+/// The same for kernels before 5.11, which do not know that call with that flag.
+fn close_on_exec_one_by_one(first: libc::c_uint) {
+    let Ok(open) = std::fs::read_dir("/proc/self/fd") else { return };
+    let numbers = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok());
+    for fd in numbers.filter(|fd| libc::c_uint::try_from(*fd).is_ok_and(|fd| fd >= first)) {
+        // SAFETY: changes a flag, and closes nothing; fcntl checks the number.
+        unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
 }
 
 /// Switches O_NONBLOCK and returns how it was.
@@ -316,6 +329,20 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 mod tests {
     use super::*;
     use std::{io::Write as _, net::Shutdown, os::unix::net::UnixStream, thread};
+
+    #[test]
+    fn an_old_kernel_closes_what_was_leaked_on_exec_too() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        // SAFETY: the call makes a new descriptor, without the flag, and nobody else knows it.
+        let (low, leaked) = unsafe { (libc::dup(ours.as_raw_fd()), libc::fcntl(ours.as_raw_fd(), libc::F_DUPFD, 500)) };
+        // SAFETY: as above.
+        let (low, leaked) = unsafe { (OwnedFd::from_raw_fd(low), OwnedFd::from_raw_fd(leaked)) };
+        // SAFETY: fcntl checks the number.
+        let flags = |fd: &OwnedFd| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) };
+        assert_eq!((flags(&low), flags(&leaked)), (0, 0));
+        close_on_exec_one_by_one(500);
+        assert_eq!((flags(&low), flags(&leaked)), (0, libc::FD_CLOEXEC));
+    }
 
     #[test]
     fn what_came_before_the_end_is_seen_with_the_end() {

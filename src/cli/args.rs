@@ -52,7 +52,7 @@ enum Verb {
     /// Run one request through the whole program and print the response
     ///
     /// The program starts itself as a web server would start it. The body goes to stdout, status, headers and log to stderr. The exit code is
-    /// 1 when the status is 500 or above or the response breaks off; over LSAPI that is only seen where the response has a Content-Length.
+    /// 1 when the status is 500 or above or the response breaks off; over LSAPI that is only seen where the request has no body or the response a Content-Length.
     Request(RequestArgs),
     /// Write the files by which the web server finds this program
     ///

@@ -61,7 +61,6 @@ codes! {
     NO_LENGTH = "LG0308";
     UNKNOWN_PROTOCOL = "LG0309";
     ANOTHER_USER = "LG0311";
-    LSAPI_AS_ROOT = "LG0312";
     #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "its page stays where HTTP is not spoken"))]
     NO_UPGRADE = "LG0315";
     // Limits

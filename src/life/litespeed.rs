@@ -1,12 +1,27 @@
-//! When a program of LiteSpeed leaves without being told.
+//! What a program of LiteSpeed does on its own: it leaves without being told, and warns of root.
 
 use super::background_tasks;
-use crate::gateway::LiteSpeed;
-use std::{future::pending, time::Duration};
+use crate::{diagnostic::codes as code, gateway::LiteSpeed, sys};
+use std::{future::pending, sync::Once, time::Duration};
 use tokio::time::sleep;
 
 /// How often the parent is looked at. LiteSpeed tells a program to leave; only after a crash is this how it finds out.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// Warns of running as root, where LiteSpeed started us or the first one speaks its protocol: it starts what has no user of its own as root if root started it. Told
+/// once in the life of a process. A person who tries things out as root over another protocol knows.
+pub(crate) fn warn_of_root() {
+    static ONCE: Once = Once::new();
+    if sys::effective_uid() == 0 {
+        ONCE.call_once(|| {
+            tracing::error!(
+                target: "lodger",
+                "{}: this program runs as root, and visitors of the site talk to it: behind LiteSpeed, give the external app a user of its own (`extUser`, `extGroup`, or suEXEC)",
+                code::AS_ROOT
+            );
+        });
+    }
+}
 
 /// How much is being done, and was ever begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,6 @@ mod state;
 
 pub use drain::background;
 pub(crate) use drain::{Signals, background_tasks, hang_up};
-pub(crate) use litespeed::{Work, leave_alone};
+pub(crate) use litespeed::{Work, leave_alone, warn_of_root};
 pub(crate) use notify::Notify;
 pub use state::state_dir;

@@ -12,15 +12,10 @@ use crate::{
         Gateway,
         sniff::{self, Foreign, Sniffed, Spoken, sniff},
     },
+    life,
     proto::{fastcgi, lsapi, scgi::Scgi, uwsgi::Uwsgi},
-    sys,
 };
-use std::{
-    future::poll_fn,
-    io,
-    sync::{Arc, Once},
-    time::Duration,
-};
+use std::{future::poll_fn, io, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 
 /// How long a connection without a byte is kept when the process is leaving: its request may be on the way.
@@ -45,7 +40,7 @@ pub(crate) async fn serve_connection(socket: Socket, app: BoxApp, shared: Arc<Sh
         Ok(Spoken::Scgi { head_len }) => drop(Box::pin(drive(socket, Scgi::new(head_len, limits), Gateway::Scgi, app, shared)).await),
         Ok(Spoken::Uwsgi { head_len }) => drop(Box::pin(drive(socket, Uwsgi::new(head_len, limits), Gateway::Uwsgi, app, shared)).await),
         Ok(Spoken::Lsapi) => {
-            warn_of_root();
+            life::warn_of_root();
             drive(socket, lsapi::Connection::new(limits), Gateway::Lsapi, app, shared).await;
         }
         #[cfg(feature = "http")]
@@ -62,16 +57,6 @@ pub(crate) async fn serve_connection(socket: Socket, app: BoxApp, shared: Arc<Sh
         Err(Unsaid::Cut) => {
             tracing::warn!(target: "lodger", "{}: a connection was closed: it did not go on to say what it speaks", code::PARAMS_TIMEOUT);
         }
-    }
-}
-
-/// LiteSpeed starts what has no user of its own as root if root started LiteSpeed. Said once in the life of a process.
-fn warn_of_root() {
-    static ONCE: Once = Once::new();
-    if sys::effective_uid() == 0 {
-        ONCE.call_once(|| {
-            tracing::warn!(target: "lodger", "{}: this process runs as root behind LiteSpeed; set `suEXEC User` of its external app", code::LSAPI_AS_ROOT);
-        });
     }
 }
 

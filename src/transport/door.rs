@@ -20,32 +20,22 @@ pub(crate) struct Door {
 impl Door {
     /// Makes a listening Unix socket at `path` with the permissions `mode`.
     ///
-    /// It is bound under a temporary name and renamed, so that nobody ever sees it half made, and a socket that a process left behind is
-    /// replaced in one step.
+    /// It is bound in a folder that nobody else can enter and renamed, so that nobody ever sees it half made or can connect before it has its mode, and a socket that a
+    /// process left behind is replaced in one step.
     ///
     /// # Errors
     ///
     /// When something that is no socket lies there, when somebody answers on it, and when the folder cannot be written to.
     pub(crate) fn open(path: &Path, mode: u32) -> io::Result<(Self, UnixListener)> {
         refuse_taken(path)?;
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(format!(".{}", std::process::id()));
-        let temporary = PathBuf::from(temporary);
-        // A process of the same number may have left one behind when it crashed.
-        let _ = fs::remove_file(&temporary);
-        let listener = UnixListener::bind(&temporary)?;
-        let made = fs::set_permissions(&temporary, fs::Permissions::from_mode(mode)).and_then(|()| {
-            let metadata = fs::symlink_metadata(&temporary)?;
-            fs::rename(&temporary, path)?;
-            Ok((metadata.dev(), metadata.ino()))
-        });
-        match made {
-            Ok(inode) => Ok((Self { path: path.to_owned(), inode }, listener)),
-            Err(error) => {
-                let _ = fs::remove_file(&temporary);
-                Err(error)
-            }
-        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mine = tempfile::Builder::new().prefix(".").rand_bytes(8).permissions(fs::Permissions::from_mode(0o700)).tempdir_in(folder)?;
+        let made = mine.path().join("s");
+        let listener = UnixListener::bind(&made)?;
+        fs::set_permissions(&made, fs::Permissions::from_mode(mode))?;
+        let metadata = fs::symlink_metadata(&made)?;
+        fs::rename(&made, path)?;
+        Ok((Self { path: path.to_owned(), inode: (metadata.dev(), metadata.ino()) }, listener))
     }
 }
 
@@ -78,6 +68,7 @@ impl Drop for Door {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn the_socket_has_its_mode_and_is_gone_afterwards() {
@@ -88,6 +79,36 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left of the temporary name");
         drop(door);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_is_not_seen_before_it_has_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let (over, path) = (AtomicBool::new(false), folder.path().join("app.sock"));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    for entry in fs::read_dir(folder.path()).unwrap().flatten() {
+                        let Ok(metadata) = entry.metadata() else { continue };
+                        let expect = if metadata.is_dir() { 0o700 } else { 0o600 };
+                        assert_eq!(metadata.mode() & 0o777, expect, "{:?}", entry.path());
+                    }
+                }
+            });
+            for _ in 0..500 {
+                drop(Door::open(&path, 0o600).unwrap());
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn nothing_beside_the_socket_is_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let beside = folder.path().join(format!("app.sock.{}", std::process::id()));
+        fs::write(&beside, "precious").unwrap();
+        drop(Door::open(&folder.path().join("app.sock"), 0o600).unwrap());
+        assert_eq!(fs::read(&beside).unwrap(), b"precious");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::{
     telemetry::log,
 };
 use http::{Request, StatusCode, header, request::Parts};
-use std::time::Duration;
+use std::{sync::Once, time::Duration};
 use tokio::time::Instant;
 
 /// Refusals that may wait to be read by the peer, in bytes.
@@ -194,6 +194,7 @@ fn check_environment(vars: &CgiVars, limits: &Limits) -> Result<(), Failure> {
 }
 
 pub(super) fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
+    tell_of_first(&exchange);
     #[cfg(feature = "axum08")]
     {
         use axum::extract::{ConnectInfo, OriginalUri};
@@ -205,6 +206,14 @@ pub(super) fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exch
         }
     }
     request.extensions_mut().insert(exchange);
+}
+
+/// Says once in the life of a process how it is asked: whoever set the web server up wants to know what was made of that.
+fn tell_of_first(exchange: &ext::Exchange) {
+    static ONCE: Once = Once::new();
+    if let Some(gateway) = exchange.gateway() {
+        ONCE.call_once(|| tracing::info!(target: "lodger", "the first request came over {gateway} from {}", exchange.profile().name()));
+    }
 }
 
 pub(super) fn not_a_request(error: &VarError) -> Failure {

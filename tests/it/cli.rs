@@ -110,16 +110,14 @@ fn the_exit_code_tells_errors_and_broken_responses() {
         assert_eq!(code("/status/404"), Some(0), "{via}: a 404 is an answer");
         assert_eq!(code("/panic"), Some(1), "{via}");
         assert_eq!(code("/fail-late?n=200000&cl=1"), Some(1), "{via}");
-        // LSAPI ends a response that broke like any other; only one of declared length is seen to be short.
-        assert_eq!(code("/fail-late?n=200000"), Some(if via == "lsapi" { 0 } else { 1 }), "{via}");
+        assert_eq!(code("/fail-late?n=200000"), Some(1), "{via}");
     }
 }
 
 #[test]
-fn a_late_failure_is_told_where_it_can_be_seen() {
+fn a_late_failure_is_told() {
     for via in WAYS {
-        let path = if via == "lsapi" { "/fail-late?n=2000000&cl=1" } else { "/fail-late?n=2000000" };
-        let output = request(via, &["GET", path]);
+        let output = request(via, &["GET", "/fail-late?n=2000000"]);
         assert!(text(&output.stderr).contains("the response is broken: "), "{via}: {}", text(&output.stderr));
         assert!(output.stdout.iter().all(|byte| *byte == b'x') && !output.stdout.is_empty(), "{via}: what came before the failure is shown");
     }

@@ -1,36 +1,10 @@
 //! The other end: what a web server sends for one request, and what it reads back. Used to try a program out and to test it.
 
-use super::packet::{BEGIN, HEAD, INDEX, Order, PacketType, Told, UNKNOWN, packet_head};
+use super::{
+    headers::KNOWN,
+    packet::{BEGIN, HEAD, INDEX, Order, PacketType, Told, UNKNOWN, packet_head},
+};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-
-/// The headers that the index knows by their place.
-const KNOWN: [&str; 25] = [
-    "accept",
-    "accept-charset",
-    "accept-encoding",
-    "accept-language",
-    "authorization",
-    "connection",
-    "content-type",
-    "content-length",
-    "cookie",
-    "cookie2",
-    "host",
-    "pragma",
-    "referer",
-    "user-agent",
-    "cache-control",
-    "if-modified-since",
-    "if-match",
-    "if-none-match",
-    "if-range",
-    "if-unmodified-since",
-    "keep-alive",
-    "range",
-    "x-forwarded-for",
-    "via",
-    "transfer-encoding",
-];
 
 /// The variables that a web server also points to, in the order of their offsets.
 const POINTED_TO: [&[u8]; 4] = [b"SCRIPT_FILENAME", b"SCRIPT_NAME", b"QUERY_STRING", b"REQUEST_METHOD"];

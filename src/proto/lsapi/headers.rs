@@ -4,11 +4,40 @@ use super::packet::{Begin, BeginError, INDEX, UNKNOWN, span};
 use crate::proto::{PairSpan, Params};
 use bytes::BytesMut;
 
-/// How many headers the index knows by their place.
-const KNOWN: usize = 25;
+/// The headers that the index knows by their place.
+pub(super) const KNOWN: [&str; 25] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "connection",
+    "content-type",
+    "content-length",
+    "cookie",
+    "cookie2",
+    "host",
+    "pragma",
+    "referer",
+    "user-agent",
+    "cache-control",
+    "if-modified-since",
+    "if-match",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
+    "range",
+    "x-forwarded-for",
+    "via",
+    "transfer-encoding",
+];
+
+/// The headers among them on which it depends what a request is: where its body ends, whom it is for and who asks. The index has to have their very values.
+const DECIDING: [&str; 6] = ["authorization", "content-type", "content-length", "cookie", "host", "transfer-encoding"];
 
 /// Where the offsets of the index begin: behind the lengths and two bytes of padding.
-const OFFSETS: usize = 2 * KNOWN + 2;
+const OFFSETS: usize = 2 * KNOWN.len() + 2;
 
 /// OpenLiteSpeed puts four zero bytes before the request line, so that no header is at offset 0, which means that there is none.
 const LEADING_ZEROS: usize = 4;
@@ -74,33 +103,51 @@ fn header(line: &[u8], line_at: usize) -> Option<PairSpan> {
     span(line_at..line_at + colon).zip(span(value_at..value_at + value.trim_ascii().len()))
 }
 
-/// Everything that the index points to has to lie in one header line. The index of OpenLiteSpeed reaches out of the block where the block was cut.
+/// Everything that the index points to has to lie in the line of a header: of the one that its place stands for, or of the one that it names. The index of OpenLiteSpeed
+/// reaches out of the block where the block was cut.
 fn check_index(begin: &Begin, packet: &[u8], index: usize, start: usize, headers: &[PairSpan]) -> Result<(), BeginError> {
     const ASTRAY: BeginError = BeginError::Broken("the index of the headers leads astray");
-    let in_one_line = |offset: usize, len: usize| {
-        let at = start + offset;
+    let line_of = |offset: usize, len: usize| {
+        let at = start.checked_add(offset)?;
         let behind = headers.partition_point(|(name, _)| name.start as usize <= at);
         let next = headers.get(behind).map_or(packet.len(), |(name, _)| name.start as usize);
-        behind > 0 && at.checked_add(len).is_some_and(|end| end <= next)
+        let header = headers.get(behind.checked_sub(1)?)?;
+        at.checked_add(len).is_some_and(|end| end <= next).then_some(header)
     };
     let order = begin.order;
-    for known in 0..KNOWN {
-        let len = order.short_at(packet, index + 2 * known).ok_or(ASTRAY)?;
-        let offset = order.number_at(packet, index + OFFSETS + 4 * known).ok_or(ASTRAY)?;
-        if offset != 0 && !in_one_line(offset, len) {
+    for (place, known) in KNOWN.iter().enumerate() {
+        let len = order.short_at(packet, index + 2 * place).ok_or(ASTRAY)?;
+        let offset = order.number_at(packet, index + OFFSETS + 4 * place).ok_or(ASTRAY)?;
+        if offset == 0 {
+            continue;
+        }
+        let header = line_of(offset, len).ok_or(ASTRAY)?;
+        let name = packet.get(header.0.start as usize..header.0.end as usize).unwrap_or_default();
+        if !name.eq_ignore_ascii_case(known.as_bytes()) || DECIDING.contains(known) && !is_value(packet, start + offset, len, header) {
             return Err(ASTRAY);
         }
     }
     for unknown in 0..begin.unknown {
         let entry = index + INDEX + unknown * UNKNOWN;
-        for pair in [entry, entry + 8] {
-            let (offset, len) = order.number_at(packet, pair).zip(order.number_at(packet, pair + 4)).ok_or(ASTRAY)?;
-            if !in_one_line(offset, len) {
-                return Err(ASTRAY);
-            }
+        let span_at = |at: usize| order.number_at(packet, at).zip(order.number_at(packet, at + 4)).ok_or(ASTRAY);
+        let ((name, name_len), (value, value_len)) = (span_at(entry)?, span_at(entry + 8)?);
+        let header = line_of(name, name_len).ok_or(ASTRAY)?;
+        if span(start + name..start + name + name_len) != Some(header.0.clone()) || line_of(value, value_len) != Some(header) {
+            return Err(ASTRAY);
         }
     }
     Ok(())
+}
+
+/// Whether so many bytes at `at` are the value of `header`, with or without the white space around it. OpenLiteSpeed counts the blanks behind the length of a chunked
+/// upload among its value.
+fn is_value(packet: &[u8], at: usize, len: usize, header: &PairSpan) -> bool {
+    let (name, value) = header;
+    let text = packet.get(at..at + len).unwrap_or_default();
+    let trimmed = text.trim_ascii();
+    let first = at + (len - text.trim_ascii_start().len());
+    let same = || span(first..first + trimmed.len()).as_ref() == Some(value);
+    if value.is_empty() { trimmed.is_empty() && at > name.end as usize } else { same() }
 }
 
 /// What `Content-Length` says, where it says one number and no two that differ.

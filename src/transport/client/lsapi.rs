@@ -3,12 +3,12 @@
 use super::{Broken, READ, Request, ResponseReader, Seen, broke, while_sending};
 use crate::proto::lsapi::client::{Answer, Begin, next_answer};
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
 /// Sends a request over LSAPI and reads the response to its end.
 ///
-/// A response that broke is ended there like any other, so that only one with a declared length is seen to be short: LiteSpeed would take an early close for
-/// an accident and ask again.
+/// A response that broke is ended there like any other, because LiteSpeed would take an early close for an accident and ask again; but behind it the connection is
+/// given up. Where the request had a body that may only mean that the body was not read.
 ///
 /// # Errors
 ///
@@ -29,20 +29,22 @@ where
         // A program may answer and close before it has read everything: the response tells how it went.
         let _ = writer.write_all(&[&packet[..], request.body].concat()).await;
     };
+    let (mut input, mut gave_up) = (BytesMut::new(), false);
     let receive = async {
-        let (mut input, mut response, mut ended) = (BytesMut::new(), ResponseReader::default(), false);
+        let (mut response, mut ended) = (ResponseReader::default(), false);
         loop {
             while let Some(answer) = next_answer(&mut input).map_err(|sentence| Broken(sentence.to_owned()))? {
                 seen(Seen::Record(format!("received {}", describe(&answer))));
                 match answer {
-                    Answer::Received | Answer::Close => {}
+                    Answer::Received => {}
+                    Answer::Close => gave_up = true,
                     Answer::Head { status, lines } => response.push(header_block(status, &lines), &mut seen)?,
                     Answer::Stream(data) => response.push(data, &mut seen)?,
                     Answer::Stderr(text) => seen(Seen::Stderr(text)),
                     Answer::End => ended = true,
                 }
             }
-            // What came with the end, such as CONN_CLOSE, is told too; nothing more is waited for.
+            // What came with the end is told too.
             if ended {
                 return response.finish(request.head_request);
             }
@@ -52,7 +54,31 @@ where
             }
         }
     };
-    while_sending(send, receive).await
+    while_sending(send, receive).await?;
+    if !request.body.is_empty() || !gave_up && !gives_up(&mut reader, &mut writer, input, &mut seen).await {
+        return Ok(());
+    }
+    Err(Broken("the program gave the connection up behind its response, which says that the response broke off".to_owned()))
+}
+
+/// Whether a program that has answered says that the connection is over. It is told that we ask nothing more, so it closes in any case.
+async fn gives_up<S>(reader: &mut ReadHalf<S>, writer: &mut WriteHalf<S>, mut input: BytesMut, seen: &mut impl FnMut(Seen)) -> bool
+where
+    S: AsyncRead + AsyncWrite,
+{
+    // Whatever fails here, the response is whole.
+    let _ = writer.shutdown().await;
+    loop {
+        while let Ok(Some(answer)) = next_answer(&mut input) {
+            seen(Seen::Record(format!("received {}", describe(&answer))));
+            if answer == Answer::Close {
+                return true;
+            }
+        }
+        if reader.read_buf(&mut input).await.unwrap_or_default() == 0 {
+            return false;
+        }
+    }
 }
 
 fn describe(answer: &Answer) -> String {

@@ -154,6 +154,14 @@ fn what_an_app_prints_where_fd_1_is_dead_is_no_panic() {
     child.wait().unwrap();
 }
 
+/// One request over LSAPI, as captured, and its answer.
+fn ask_over_lsapi(started: &Started) {
+    const RESP_END: u8 = 5;
+    let mut stream = started.connect("app.sock");
+    stream.write_all(&fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/lsapi/01-get.c2s")).unwrap()).unwrap();
+    while packet(&mut stream).0 != RESP_END {}
+}
+
 #[test]
 fn running_as_root_is_told_once_where_litespeed_can_change_it() {
     let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
@@ -169,7 +177,17 @@ fn running_as_root_is_told_once_where_litespeed_can_change_it() {
         // Both ways are looked at where that can be done: as root, and as nobody in particular.
         let mut started = Started::on_listener(&LITESPEED, &[]);
         started.fastcgi("app.sock").ask(&Ask::get("/hello")).assert_whole(200);
+        ask_over_lsapi(&started);
+        started.signal("TERM");
+        started.leaves_well();
+        let log = started.log();
+        assert!(log.lines().count() == 1 && log.contains("lodger:error: LG0108"), "{log}");
+        // Nothing says that LiteSpeed started this one, but its protocol is spoken.
+        let mut started = Started::on_listener(&[], &[]);
         started.fastcgi("app.sock").ask(&Ask::get("/hello")).assert_whole(200);
+        assert_eq!(started.log(), "");
+        ask_over_lsapi(&started);
+        ask_over_lsapi(&started);
         started.signal("TERM");
         started.leaves_well();
         let log = started.log();
@@ -178,6 +196,7 @@ fn running_as_root_is_told_once_where_litespeed_can_change_it() {
     }
     let mut started = Started::new(command, folder, &LITESPEED);
     started.fastcgi("app.sock").ask(&Ask::get("/hello")).assert_whole(200);
+    ask_over_lsapi(&started);
     started.signal("TERM");
     started.leaves_well();
     assert_eq!(started.log(), "");

@@ -120,6 +120,20 @@ fn json(text: &str) -> Value {
 }
 
 #[test]
+fn asked_for_more_the_log_tells_how_the_first_request_came() {
+    for (vars, expect) in [(&[("RUST_LOG", "info")][..], 1), (&[], 0)] {
+        let mut started = Started::on_listener(vars, &[]);
+        started.fastcgi("app.sock").ask(&Ask::get("/hello")).assert_whole(200);
+        assert_eq!(scgi(started.connect("app.sock"), "/hello"), "hello, world\n");
+        started.signal("TERM");
+        started.leaves_well();
+        let log = started.log();
+        assert_eq!(log.matches("lodger:info: the first request came over fastcgi from nginx").count(), expect, "{log}");
+        assert_eq!(log.matches("the first request").count(), expect, "{log}");
+    }
+}
+
+#[test]
 fn a_connection_is_served_without_litespeed_when_somebody_speaks() {
     for args in [&[][..], &["serve"]] {
         let (mut started, mut conn) = Started::on_connection(&[], args);
