@@ -27,6 +27,7 @@ use crate::{
         exchanges::Permit,
         inbox::{self, Expected},
         intake::{insert_extensions, not_a_request, refused},
+        socket::Socket,
     },
 };
 use http::{Method, Request, StatusCode, header, request::Parts};
@@ -48,11 +49,12 @@ pub(super) struct Entrance {
 impl Entrance {
     pub(super) fn new(common: Handle, app: BoxApp, shared: Arc<Shared>) -> Self {
         let peer = common.lock().socket.peer_addr();
-        let is_local = peer.is_none_or(|peer| peer.ip().to_canonical().is_loopback());
+        // Any user of the machine may connect to a port of it; a Unix socket is for whom its permissions let in.
+        let is_unix = matches!(common.lock().socket, Socket::Unix(_));
         let (trust, profile) = match shared.http.peer {
             HttpPeer::Passenger => (Trust::Passenger, Some(&profile::PASSENGER)),
-            HttpPeer::Lsnode => (Trust::Forwarded, Some(&profile::LITESPEED)),
-            HttpPeer::Any if is_local => (Trust::Forwarded, None),
+            HttpPeer::Lsnode => (Trust::Lsnode, Some(&profile::LITESPEED)),
+            HttpPeer::Any if is_unix => (Trust::Forwarded, None),
             HttpPeer::Any => (Trust::Nobody, None),
         };
         let profile = shared.profile.or(profile);
