@@ -70,14 +70,15 @@ impl Exchange {
 
     /// The address of the client; port 0 where the port is not known. None for a client without an address, such as one on a Unix socket.
     ///
-    /// Over HTTP it is the last address of `X-Forwarded-For`, when the peer is on this machine. Under Phusion Passenger, which passes every such header of a client on,
+    /// Over HTTP it is the last address of `X-Forwarded-For`, where the peer is on a Unix socket. Under Phusion Passenger, which passes every such header of a client on,
     /// it comes from headers of Passenger's own that begin with `!~`; those are not shown to the app.
     #[must_use]
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.0.meta.remote_addr
     }
 
-    /// `https` or `http`, as the client sees it; "" on a request that lodger did not make. Over HTTP it is the last of `X-Forwarded-Proto`, where the peer is on this machine.
+    /// `https` or `http`, as the client sees it; "" on a request that lodger did not make. Over HTTP it is the last of `X-Forwarded-Proto`, where the peer is on a Unix socket; in the
+    /// place of LiteSpeed's Node.js it is always `http`, since LiteSpeed does not say.
     #[must_use]
     pub fn scheme(&self) -> &str {
         match (self.0.gateway, self.0.meta.https) {
@@ -90,7 +91,7 @@ impl Exchange {
     /// The host that the client asked for, checked, with its port where it named one.
     ///
     /// Any client can ask for any host, so do not put it into a mail without comparing it with the names of your own site. Over HTTP it is the last of `X-Forwarded-Host`,
-    /// where the peer is on this machine; see that the web server sets that header, because one that it does not set is the client's own.
+    /// where the peer is on a Unix socket; see that the web server sets that header, because one that it does not set is the client's own.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         self.0.meta.host.as_deref()

@@ -249,9 +249,9 @@ pub(crate) static LITESPEED: Profile = Profile::litespeed("litespeed");
 /// OpenLiteSpeed, on which the rules for both were measured.
 pub(crate) static OPENLITESPEED: Profile = Profile::litespeed("openlitespeed");
 
-/// Apache with mod_proxy_http.
+/// Apache with mod_proxy_http. It is known by a header that any client may write too, and so asked for no files.
 #[cfg(feature = "http")]
-pub(crate) static MOD_PROXY_HTTP: Profile = Profile::apache("mod_proxy_http");
+pub(crate) static MOD_PROXY_HTTP: Profile = Profile { offload: None, ..Profile::apache("mod_proxy_http") };
 
 /// Whoever else speaks HTTP to us. HTTP does not say who, so it gets what nginx needs, the strictest of them, but no header that only nginx would act on.
 #[cfg(feature = "http")]

@@ -16,6 +16,8 @@ use std::net::SocketAddr;
 pub(crate) enum Trust {
     /// `X-Forwarded-*` of the peer.
     Forwarded,
+    /// The same of LiteSpeed in the place of Node.js, but for `X-Forwarded-Proto`, which it does not set and passes on from clients.
+    Lsnode,
     /// Passenger's own headers. It refuses those from clients, and passes all `X-Forwarded-*` of clients on.
     Passenger,
     /// Nobody's: the peer is the client.
@@ -37,7 +39,7 @@ pub(crate) struct Arrival<'a> {
     pub(crate) upgrade: bool,
 }
 
-/// Only Passenger itself can set headers that begin so.
+/// Only Passenger itself can set headers that begin so; an app that looks for them must not find them from anybody else.
 const OF_PASSENGER: &str = "!~";
 
 /// Makes the request that an app sees of the one that came.
@@ -80,7 +82,7 @@ fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
 
 fn client(headers: &HeaderMap, arrival: &Arrival<'_>) -> Option<SocketAddr> {
     let told = match arrival.trust {
-        Trust::Forwarded => last(headers, "x-forwarded-for"),
+        Trust::Forwarded | Trust::Lsnode => last(headers, "x-forwarded-for"),
         Trust::Passenger => last(headers, "!~passenger-client-address"),
         Trust::Nobody => None,
     };
@@ -91,7 +93,7 @@ fn scheme(headers: &HeaderMap, trust: Trust) -> Option<&[u8]> {
     match trust {
         Trust::Forwarded => last(headers, "x-forwarded-proto"),
         Trust::Passenger => last(headers, "!~passenger-proto"),
-        Trust::Nobody => None,
+        Trust::Lsnode | Trust::Nobody => None,
     }
 }
 
@@ -105,7 +107,7 @@ fn host_of(parts: &Parts, trust: Trust) -> Result<Option<String>, VarError> {
     }
     let own = first.filter(|host| !host.is_empty()).map(host).transpose()?;
     let absolute = parts.uri.authority().map(|authority| host(authority.as_str().as_bytes())).transpose()?;
-    let forwarded = Some(trust).filter(|trust| *trust == Trust::Forwarded).and_then(|_| last(&parts.headers, "x-forwarded-host"));
+    let forwarded = matches!(trust, Trust::Forwarded | Trust::Lsnode).then(|| last(&parts.headers, "x-forwarded-host")).flatten();
     Ok(forwarded.and_then(|forwarded| host(forwarded).ok()).or(absolute).or(own))
 }
 
@@ -135,7 +137,7 @@ fn is_for_the_app(name: &HeaderName, arrival: &Arrival<'_>) -> bool {
     match name.as_str() {
         "proxy" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "te" | "trailer" => false,
         "connection" | "upgrade" => arrival.upgrade,
-        name => !(arrival.trust == Trust::Passenger && name.starts_with(OF_PASSENGER)),
+        name => !name.starts_with(OF_PASSENGER),
     }
 }
 
@@ -209,6 +211,19 @@ mod tests {
         assert_eq!(meta(&[("host", "inner")], &UNIX), (None, false, Some("inner".into())));
         let nonsense = [("x-forwarded-for", "unknown"), ("x-forwarded-host", "a b"), ("host", "inner")];
         assert_eq!(meta(&nonsense, &UNIX), (None, false, Some("inner".into())));
+    }
+
+    #[test]
+    fn the_scheme_that_litespeed_passes_on_is_the_clients_own() {
+        let said = [("host", "inner"), ("x-forwarded-for", "203.0.113.7"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "shop.example")];
+        let lsnode = Arrival { trust: Trust::Lsnode, ..UNIX };
+        assert_eq!(meta(&said, &lsnode), (Some("203.0.113.7:0".into()), false, Some("shop.example".into())));
+    }
+
+    #[test]
+    fn nobody_but_passenger_speaks_in_its_name() {
+        let (parts, meta) = map("/", &[("!~passenger-client-address", "192.0.2.66"), ("!~passenger-envvars", "x"), ("a", "b")], &UNIX).unwrap();
+        assert_eq!((parts.headers.len(), meta.remote_addr), (1, None));
     }
 
     #[test]

@@ -97,6 +97,7 @@ mod tests {
         let name = |headers: &[&str]| any_peer(|name| headers.contains(&name)).name();
         assert_eq!(name(&["x-forwarded-for", "x-forwarded-host", "x-forwarded-server"]), "mod_proxy_http");
         assert_eq!(name(&["x-forwarded-for"]), "unknown");
+        assert_eq!(any_peer(|_| true).offload, None, "a client may write that header too");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! A request of hyper in work, and its response: an [`Exchange`] as hyper wants to have it.
 
-use super::{common::Handle, upload::Upload};
+use super::{
+    common::{Ending, Handle},
+    upload::Upload,
+};
 use crate::{
     cgi::response::Head,
     diagnostic::codes as code,
@@ -46,7 +49,7 @@ impl Drop for Place {
 /// What the service of hyper answers with.
 pub(super) enum Answer {
     /// In the place of a handler that is never called.
-    Refused(Option<Box<Response<Stream>>>),
+    Refused(Option<Box<(Response<Stream>, Place)>>),
     InWork(Option<Box<InWork>>),
 }
 
@@ -102,7 +105,11 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
-            Self::Refused(response) => Poll::Ready(response.take().map(|response| *response).ok_or(Broken)),
+            Self::Refused(refused) => {
+                let Some((response, mut place)) = refused.take().map(|refused| *refused) else { return Poll::Ready(Err(Broken)) };
+                place.complete = true;
+                Poll::Ready(Ok(response))
+            }
             Self::InWork(in_work) => {
                 let Some(work) = in_work else { return Poll::Ready(Err(Broken)) };
                 let step = ready!(work.poll(cx));
@@ -110,6 +117,11 @@ impl Future for Answer {
                 let (Step::Head { head, start }, Some(work)) = (step, work) else { return Poll::Ready(Err(Broken)) };
                 let unasked = work.place.common.lock().upload.as_ref().is_some_and(Upload::is_unasked);
                 let close = unasked || work.place.shared.stop.is_cancelled();
+                {
+                    let mut common = work.place.common.lock();
+                    common.unflushed = true;
+                    common.last |= close || common.ending == Ending::Close && head.body_allowed && head.length().is_none();
+                }
                 Poll::Ready(Ok(response(*head, start, Some(*work), close)))
             }
         }
@@ -134,7 +146,7 @@ fn response(head: Head, start: Bytes, work: Option<InWork>, close: bool) -> Resp
         place.complete = true;
         rest = None;
     }
-    let mut response = Response::new(Stream { start, rest });
+    let mut response = Response::new(Stream { start, rest, broken: false });
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     if close {
@@ -150,6 +162,8 @@ fn response(head: Head, start: Bytes, work: Option<InWork>, close: bool) -> Resp
 pub(super) struct Stream {
     start: Bytes,
     rest: Option<(Exchange, Place)>,
+    /// The response broke, which hyper is told when it has written what it holds: it forgets the rest with the connection.
+    broken: bool,
 }
 
 impl http_body::Body for Stream {
@@ -157,27 +171,41 @@ impl http_body::Body for Stream {
     type Error = Broken;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        if !self.start.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.start)))));
+        let this = &mut *self;
+        let Some((exchange, place)) = &mut this.rest else {
+            return Poll::Ready((!this.start.is_empty()).then(|| Ok(Frame::data(std::mem::take(&mut this.start)))));
+        };
+        let mut common = place.common.lock();
+        if !this.start.is_empty() {
+            common.unflushed = true;
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.start)))));
         }
-        let Some((exchange, place)) = &mut self.rest else { return Poll::Ready(None) };
-        let failure = place.common.lock().failure.take();
+        let failure = common.failure.take();
+        drop(common);
         // A request body that was cut is told to who reads it; a response that does not need it goes on.
         if let Some(failure) = failure.filter(|failure| failure.code == code::NO_ROOM_FOR_BODY) {
             exchange.fail(failure);
         }
-        match ready!(exchange.poll(cx)) {
-            Step::Data(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
-            Step::End => {
-                place.complete = true;
-                self.rest = None;
-                Poll::Ready(None)
-            }
-            Step::Broken { .. } | Step::Head { .. } => {
-                self.rest = None;
-                Poll::Ready(Some(Err(Broken)))
+        if !this.broken {
+            match ready!(exchange.poll(cx)) {
+                Step::Data(data) => {
+                    place.common.lock().unflushed = true;
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Step::End => {
+                    place.complete = true;
+                    this.rest = None;
+                    return Poll::Ready(None);
+                }
+                Step::Broken { .. } | Step::Head { .. } => this.broken = true,
             }
         }
+        // hyper flushes when it has nothing to add, and asks again after that.
+        if place.common.lock().unflushed {
+            return Poll::Pending;
+        }
+        this.rest = None;
+        Poll::Ready(Some(Err(Broken)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -8,6 +8,21 @@ use crate::transport::{
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::time::Instant;
 
+/// What the last bytes of a head and of an empty line behind it are.
+const BLANK: &[u8; 5] = b"\n\r\n\r\n";
+
+/// How the end of a response shows to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Not known before the head of the first request.
+    Unknown,
+    /// HTTP/1.1: chunks, and their end.
+    Framed,
+    /// HTTP/1.0, as nginx speaks it: a response of unknown length ends with the connection, so that a close shows nothing. The last byte that came is
+    /// only looked at and stays in the socket until a response has gone out whole: closing a socket with a byte unread resets it.
+    Close,
+}
+
 /// Locked for moments only, and never while the app runs.
 #[derive(Clone)]
 pub(super) struct Handle(Arc<Mutex<Common>>);
@@ -22,8 +37,24 @@ pub(super) struct Common {
     pub(super) read_waits: bool,
     /// The peer has said that it sends no more, and hyper has not been told.
     pub(super) half_closed: bool,
+    /// The body of the request in work is shorter than announced, which hyper finds out when it is told of the end.
+    pub(super) cut: bool,
     /// Whether a response is being made or sent.
     pub(super) in_work: bool,
+    /// Whether hyper holds bytes that belong to no request in work.
+    holds_input: bool,
+    /// The last bytes that hyper was given.
+    tail: [u8; BLANK.len()],
+    /// How the end of a response shows to this peer.
+    pub(super) ending: Ending,
+    /// A byte that hyper has was left in the socket.
+    pub(super) byte_left: bool,
+    /// hyper has not offered anything to the peer since the request began.
+    pub(super) nothing_offered: bool,
+    /// hyper holds bytes of a response that it has not written.
+    pub(super) unflushed: bool,
+    /// The response in work is the last on this connection.
+    pub(super) last: bool,
     /// Whether somebody looks after a peer that stopped writing; after an upgrade that is up to the app.
     pub(super) watched: bool,
     /// Since when nothing is.
@@ -47,7 +78,15 @@ impl Handle {
             write_blocked: None,
             read_waits: false,
             half_closed: false,
+            cut: false,
             in_work: false,
+            holds_input: false,
+            tail: [0; BLANK.len()],
+            ending: Ending::Unknown,
+            byte_left: false,
+            nothing_offered: false,
+            unflushed: false,
+            last: false,
             watched: true,
             idle_since: now,
             heard: now,
@@ -64,10 +103,59 @@ impl Handle {
 }
 
 impl Common {
-    /// Whether the peer has nothing to send before it has our response.
-    pub(super) fn is_our_turn(&self) -> bool {
-        let body_comes = self.upload.as_ref().is_some_and(|upload| !upload.is_over());
-        !body_comes && (self.in_work || self.write_blocked.is_some())
+    /// Whether hyper must not hear that the peer stopped writing, since it would take that for a departure. It may have decoded the body to its last byte
+    /// while the upload is not over here, so that only a body found to be cut lets the end through.
+    pub(super) fn withholds_end(&self) -> bool {
+        !self.cut && (self.in_work || self.write_blocked.is_some())
+    }
+
+    /// Looks whether the peer stopped writing in the middle of the body: hyper has been asked for more of it, and has none.
+    pub(super) fn find_cut(&mut self) {
+        self.cut |= self.half_closed && self.in_work && self.upload.as_ref().is_some_and(Upload::is_waiting);
+    }
+
+    fn body_comes(&self) -> bool {
+        self.upload.as_ref().is_some_and(|upload| !upload.is_over())
+    }
+
+    /// hyper asked for input and was given `new`. While a request is in work it asks only when it holds nothing.
+    pub(super) fn delivered(&mut self, new: &[u8]) {
+        // RFC 9112, 2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line (CRLF) received prior to the
+        // request-line". It is the beginning of nothing.
+        let empty_lines = new.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+        let begins = !empty_lines && !self.body_comes();
+        if self.in_work {
+            // Behind a body a line end at the end may be an empty line too.
+            self.holds_input = begins || self.body_comes() && !new.is_empty() && !new.ends_with(b"\n");
+        }
+        if begins {
+            self.begun.get_or_insert_with(Instant::now);
+        }
+        let kept = new.len().min(BLANK.len());
+        self.tail.rotate_left(kept);
+        for (to, from) in self.tail.iter_mut().rev().zip(new.iter().rev()) {
+            *to = *from;
+        }
+    }
+
+    /// How the end of a response to the request that begins shows, which its version decides.
+    pub(super) fn set_ending(&mut self, ending: Ending) {
+        self.ending = ending;
+        if ending == Ending::Framed {
+            self.take_byte_left();
+        }
+    }
+
+    /// Closing is no reset any more.
+    pub(super) fn take_byte_left(&mut self) {
+        if std::mem::take(&mut self.byte_left) {
+            self.socket.discard(1);
+        }
+    }
+
+    /// Whether the end of the connection is all that the peer waits for, while we still wait for the end of its body. A response that broke ended hyper too.
+    pub(super) fn is_only_discarding(&self) -> bool {
+        !self.in_work && self.last && !self.unflushed && self.write_blocked.is_none() && self.body_comes()
     }
 
     /// Whether the peer is gone; one that only stopped writing is not.
@@ -76,8 +164,13 @@ impl Common {
     }
 
     /// A request begins.
-    pub(super) fn begin(&mut self, upload: Option<Upload>) {
+    pub(super) fn begin(&mut self, upload: Option<Upload>, last: bool) {
         self.begun = None;
+        // Behind a head, two empty lines are the end of it and an empty line of nothing.
+        self.holds_input = if upload.is_some() { !self.tail.ends_with(b"\n") } else { self.tail != *BLANK };
+        self.nothing_offered = true;
+        self.last = last;
+        self.cut = false;
         self.heard = Instant::now();
         self.in_work = true;
         self.upload = upload;
@@ -88,9 +181,12 @@ impl Common {
     /// The response is complete, or it was given up. What is still to come of the request body is thrown away until `linger_until`.
     pub(super) fn end(&mut self, complete: bool, linger_until: Instant) {
         self.in_work = false;
+        // What hyper was just given, or the end of it.
+        self.unflushed = true;
         self.idle_since = Instant::now();
         // The next request may have begun to come already; its time was ours so far.
-        self.begun = self.begun.map(|_| self.idle_since);
+        let begun = self.begun.is_some() || self.holds_input && !self.body_comes();
+        self.begun = begun.then_some(self.idle_since);
         self.upload = self.upload.take().and_then(|upload| upload.unwanted(complete, linger_until));
     }
 }

@@ -9,7 +9,7 @@ mod upload;
 use super::{Shared, connection::FRESH, socket::Socket, timers::PROBE};
 use crate::{app::BoxApp, diagnostic::codes as code, gateway::http::HttpPeer, limits::Limits, transport::exchange::Failure};
 use answer::{Answer, Broken, Stream};
-use common::Handle;
+use common::{Ending, Handle};
 use http::{Request, StatusCode};
 use hyper::{
     body::Incoming,
@@ -25,7 +25,10 @@ use std::{
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
 };
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    io::AsyncWrite as _,
+    time::{Instant, Sleep, sleep_until},
+};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use upload::{Pulled, Upload};
 
@@ -47,7 +50,18 @@ pub(super) async fn serve_http(socket: Socket, app: BoxApp, shared: Arc<Shared>)
     let link = Link::new(common.clone(), shared.http.peer == HttpPeer::Passenger, gone.clone().drop_guard());
     let service = hyper::service::service_fn(move |request: Request<Incoming>| entrance.answer(request));
     let conn = builder(&shared.limits).serve_connection(TokioIo::new(link), service).with_upgrades();
-    let mut driver = Driver { conn, common, stop: None, stopping: false, told_to_stop: false, told_end: false, sleep: None, probe: None, shared };
+    let mut driver = Driver {
+        conn,
+        common,
+        stop: None,
+        stopping: false,
+        told_to_stop: false,
+        told_end: false,
+        output_ended: false,
+        sleep: None,
+        probe: None,
+        shared,
+    };
     poll_fn(|cx| driver.poll(cx)).await;
     driver.common.lock().watched = false;
     drop(driver);
@@ -79,6 +93,8 @@ where
     told_to_stop: bool,
     /// hyper was asked to look at the end of the input, which it had not been told of.
     told_end: bool,
+    /// The peer was told that no more comes from us.
+    output_ended: bool,
     sleep: Option<Pin<Box<Sleep>>>,
     probe: Option<Instant>,
 }
@@ -111,6 +127,7 @@ where
             if self.poll_stop(cx) || self.must_look_at_end() {
                 continue;
             }
+            self.end_output(cx);
             if !ready!(self.poll_clock(cx)) {
                 return Poll::Ready(());
             }
@@ -168,9 +185,21 @@ where
 
     /// Whether the peer stopped writing while hyper was not told, and the time has come to tell it.
     fn must_look_at_end(&mut self) -> bool {
-        let common = self.common.lock();
-        let due = common.half_closed && !common.is_our_turn();
-        due && !std::mem::replace(&mut self.told_end, true)
+        let mut common = self.common.lock();
+        common.find_cut();
+        let due = common.half_closed && !common.withholds_end();
+        let told = std::mem::replace(&mut self.told_end, due);
+        due && !told
+    }
+
+    /// Where the end of the connection ends the response, it does not wait for the end of a body that nobody wants. hyper closes when that has come.
+    fn end_output(&mut self, cx: &mut Context<'_>) {
+        let mut common = self.common.lock();
+        if common.is_only_discarding() && !std::mem::replace(&mut self.output_ended, true) {
+            common.set_ending(Ending::Framed);
+            // A peer that is gone is found out by the next read.
+            let _ = Pin::new(&mut common.socket).poll_shutdown(cx);
+        }
     }
 
     /// Ready with whether to go on.
@@ -186,9 +215,14 @@ where
     }
 
     fn first_end(&mut self, now: Instant) -> Option<(Ends, Instant)> {
-        let (common, limits) = (self.common.lock(), &self.shared.limits);
+        let (mut common, limits) = (self.common.lock(), &self.shared.limits);
         let probing = common.in_work && !common.read_waits;
         self.probe = probing.then(|| self.probe.unwrap_or(now + PROBE));
+        if self.stopping
+            && let Some(upload) = &mut common.upload
+        {
+            upload.discard_no_longer_than(now + FRESH);
+        }
         let discard = common.upload.as_ref().and_then(Upload::discard_until);
         let quiet = !common.in_work && common.write_blocked.is_none() && discard.is_none();
         let head = common.begun.map(|begun| begun + limits.params_timeout);
@@ -196,7 +230,7 @@ where
             (Ends::Head, head.filter(|_| quiet)),
             (Ends::Idle, (quiet && head.is_none()).then(|| common.idle_since + limits.idle_timeout)),
             (Ends::Write, common.write_blocked.map(|since| since + limits.write_timeout)),
-            (Ends::Discard, discard.map(|until| if self.stopping { until.min(now + FRESH) } else { until })),
+            (Ends::Discard, discard),
             (Ends::Probe, self.probe),
         ];
         ends.into_iter().filter_map(|(ends, until)| Some((ends, until?))).min_by_key(|(_, until)| *until)

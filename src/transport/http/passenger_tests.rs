@@ -55,6 +55,13 @@ async fn no_interim_response_goes_out() {
 }
 
 #[tokio::test]
+async fn no_interim_response_goes_out_for_a_later_request_either() {
+    let request = |close| format!("POST /sub/ HTTP/1.1\r\n{close}host: a\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\nabc");
+    let answer = ask(&(request("") + &request("connection: close\r\n"))).await;
+    assert!(answer.matches("HTTP/1.1 ").count() == 2 && answer.matches("HTTP/1.1 200 OK\r\n").count() == 2, "{answer}");
+}
+
+#[tokio::test]
 async fn a_websocket_is_refused_and_other_upgrades_are_not_noticed() {
     let request = |protocol| format!("GET /sub/ HTTP/1.1\r\nConnection: upgrade, close\r\nhost: a\r\nupgrade: {protocol}\r\n\r\n");
     let answer = ask(&request("websocket")).await;

@@ -2,7 +2,7 @@
 
 use super::{
     answer::{Answer, InWork, Place, refusal},
-    common::Handle,
+    common::{Ending, Handle},
     upload::Upload,
 };
 use crate::{
@@ -27,9 +27,10 @@ use crate::{
         exchanges::Permit,
         inbox::{self, Expected},
         intake::{insert_extensions, not_a_request, refused},
+        socket::Socket,
     },
 };
-use http::{Method, Request, StatusCode, header, request::Parts};
+use http::{Method, Request, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -48,11 +49,12 @@ pub(super) struct Entrance {
 impl Entrance {
     pub(super) fn new(common: Handle, app: BoxApp, shared: Arc<Shared>) -> Self {
         let peer = common.lock().socket.peer_addr();
-        let is_local = peer.is_none_or(|peer| peer.ip().to_canonical().is_loopback());
+        // Any user of the machine may connect to a port of it; a Unix socket is for whom its permissions let in.
+        let is_unix = matches!(common.lock().socket, Socket::Unix(_));
         let (trust, profile) = match shared.http.peer {
             HttpPeer::Passenger => (Trust::Passenger, Some(&profile::PASSENGER)),
-            HttpPeer::Lsnode => (Trust::Forwarded, Some(&profile::LITESPEED)),
-            HttpPeer::Any if is_local => (Trust::Forwarded, None),
+            HttpPeer::Lsnode => (Trust::Lsnode, Some(&profile::LITESPEED)),
+            HttpPeer::Any if is_unix => (Trust::Forwarded, None),
             HttpPeer::Any => (Trust::Nobody, None),
         };
         let profile = shared.profile.or(profile);
@@ -71,11 +73,13 @@ impl Entrance {
         let has_body = !incoming.is_end_stream();
         let profile = self.profile.unwrap_or_else(|| any_peer(|name| parts.headers.contains_key(name)));
         let close = on_demand && has_body || self.shared.stop.is_cancelled();
+        let last = close || !is_kept(&parts);
+        self.common.lock().set_ending(if parts.version == Version::HTTP_10 { Ending::Close } else { Ending::Framed });
         match self.request(parts, has_body, profile) {
             Ok((request, inbox, permit)) => {
                 let upgrade = request.extensions().get::<OnUpgrade>().is_some();
                 let timeout = self.shared.limits.request_timeout.min(profile.request_timeout_max.unwrap_or(Duration::MAX));
-                self.common.lock().begin(has_body.then(|| Upload::new(incoming, inbox, on_demand)));
+                self.common.lock().begin(has_body.then(|| Upload::new(incoming, inbox, on_demand)), last);
                 let place = self.place(Some(permit));
                 match log::guard(|| self.app.clone()) {
                     Ok(app) => {
@@ -85,15 +89,14 @@ impl Entrance {
                     Err(_) => {
                         let sentence = "the app panicked when it was cloned";
                         let failure = Failure { status: StatusCode::INTERNAL_SERVER_ERROR, code: code::APP_PANICKED, sentence };
-                        Answer::Refused(Some(Box::new(refusal(failure, head_request, close))))
+                        Answer::Refused(Some(Box::new((refusal(failure, head_request, close), place))))
                     }
                 }
             }
             Err(failure) => {
                 let (inbox, _) = inbox::channel(0, Expected::default());
-                self.common.lock().begin(Some(Upload::new(incoming, inbox, on_demand)));
-                drop(self.place(None));
-                Answer::Refused(Some(Box::new(refusal(failure, head_request, close))))
+                self.common.lock().begin(has_body.then(|| Upload::new(incoming, inbox, on_demand)), last);
+                Answer::Refused(Some(Box::new((refusal(failure, head_request, close), self.place(None)))))
             }
         }
     }
@@ -124,6 +127,15 @@ impl Entrance {
         insert_extensions(&mut request, ext::Exchange::new(CgiVars::new(), Gateway::Http, profile, meta, Role::Responder, listener));
         Ok((request, inbox, permit))
     }
+}
+
+/// RFC 9112, 9.3: HTTP/1.1 keeps a connection unless somebody says `close`, HTTP/1.0 does where the client says `keep-alive`.
+fn is_kept(parts: &Parts) -> bool {
+    let says = |option: &[u8]| {
+        let mut said = parts.headers.get_all(header::CONNECTION).into_iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        said.any(|said| said.trim_ascii().eq_ignore_ascii_case(option))
+    };
+    if parts.version == Version::HTTP_10 { says(b"keep-alive") && !says(b"close") } else { !says(b"close") }
 }
 
 fn asks_for_websocket(parts: &Parts) -> bool {

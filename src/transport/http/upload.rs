@@ -16,6 +16,8 @@ pub(super) struct Upload {
     /// The client waits for a `100 Continue`, which hyper sends when the body is asked for.
     on_demand: bool,
     over: bool,
+    /// hyper was asked for more and has none.
+    waiting: bool,
     /// Set once the response has ended: what still comes is thrown away until then.
     discard_until: Option<Instant>,
 }
@@ -35,11 +37,16 @@ pub(super) enum Pulled {
 
 impl Upload {
     pub(super) fn new(incoming: Incoming, inbox: Inbox, on_demand: bool) -> Self {
-        Self { incoming, inbox, on_demand, over: false, discard_until: None }
+        Self { incoming, inbox, on_demand, over: false, waiting: false, discard_until: None }
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// Whether hyper was asked for more and has none.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting
     }
 
     /// Whether the client waits to be told that it may send.
@@ -49,6 +56,11 @@ impl Upload {
 
     pub(super) fn discard_until(&self) -> Option<Instant> {
         self.discard_until.filter(|_| !self.over)
+    }
+
+    /// What still comes is thrown away until `until` at the latest.
+    pub(super) fn discard_no_longer_than(&mut self, until: Instant) {
+        self.discard_until = self.discard_until.map(|end| end.min(until));
     }
 
     /// The response has ended. What is left of the body is thrown away: closing the connection under a peer that is still sending could cost it the
@@ -64,13 +76,16 @@ impl Upload {
     /// Takes the next piece, if it may be taken: a full window stops reading, and so holds the peer back, except while that could block somebody (`urgent`).
     /// A client that asked whether it may send is told so when somebody waits for the body, be it only the response (`needed`).
     pub(super) fn poll(&mut self, urgent: bool, needed: bool, cx: &mut Context<'_>) -> Poll<Pulled> {
+        self.waiting = false;
         let discarding = self.discard_until.is_some();
         let asked_for = !self.on_demand || needed || self.inbox.is_awaited(cx.waker());
         if self.over || !asked_for || !discarding && !urgent && !needed && self.inbox.is_full(cx.waker()) {
             return Poll::Pending;
         }
         self.on_demand = false;
-        Poll::Ready(match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+        let frame = Pin::new(&mut self.incoming).poll_frame(cx);
+        self.waiting = frame.is_pending();
+        Poll::Ready(match ready!(frame) {
             Some(Ok(frame)) => match frame.into_data().map(|data| self.inbox.push(data)) {
                 Ok(Err(_)) => self.end_with(BodyError::NoRoom, Pulled::NoRoom),
                 // Trailers have no place in what an app is given by other gateways, and are passed over.

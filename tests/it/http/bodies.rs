@@ -1,5 +1,7 @@
 //! Bodies in both directions.
 
+use std::time::{Duration, Instant};
+
 use sha2::{Digest as _, Sha256};
 
 use super::client::{Ended, Http, ask, get, post};
@@ -63,6 +65,26 @@ fn what_nobody_reads_is_thrown_away_and_the_connection_kept() {
     conn.send(chunked("/noread", &vec![b'x'; 300_000], 5000));
     conn.response().assert_whole(413);
     conn.ask(get("/hello")).assert_whole(200);
+}
+
+/// Where the end of the connection ends the response, it is not held up by a body that does not go on.
+#[test]
+fn a_last_response_ends_before_the_body_that_nobody_reads() {
+    let peer = Peer::start();
+    for (target, version, close, length) in [
+        ("GET /big?n=100000", "HTTP/1.0", "", 100_000),
+        ("GET /big?n=100000", "HTTP/1.1", "Connection: close\r\n", 100_000),
+        ("POST /noread", "HTTP/1.0", "", "too big\n".len()),
+        ("POST /no/such/route", "HTTP/1.1", "Connection: close\r\n", 0),
+    ] {
+        let mut conn = Http::connect(&peer);
+        let start = Instant::now();
+        let response = conn.ask(format!("{target} {version}\r\nHost: a\r\n{close}Content-Length: 100000\r\n\r\nabc"));
+        assert_eq!(response.body.len(), length, "{target} {version}");
+        assert_eq!(conn.rest(), b"");
+        assert!(start.elapsed() < Duration::from_secs(10), "{target} {version} {:?}", start.elapsed());
+        assert!(conn.try_send("more of it"), "the rest is still taken");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Visitors who leave, and a process that does.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::client::{Http, get, post};
 use crate::peer::Peer;
@@ -45,6 +45,58 @@ fn who_only_stops_writing_gets_the_answer() {
     peer.expect_cancelled(0);
     drop(conn);
     peer.expect_cancelled(1);
+}
+
+/// The end comes together with the last byte of the body or right behind it, before the app has taken anything.
+#[test]
+fn who_stops_writing_behind_a_body_gets_the_answer() {
+    let peer = Peer::start();
+    let chunked = "POST /count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let pipelined = [get("/slow?ms=50").as_bytes(), &post("/count", b"hello")].concat();
+    for (request, answers, times) in [
+        (post("/count", b"hello"), 1, 20),
+        (post("/slow?ms=20", b"hello"), 1, 5),
+        (post("/count", &[b'x'; 100_000]), 1, 20),
+        (post("/noread", &[b'x'; 100_000]), 1, 5),
+        (chunked.as_bytes().to_vec(), 1, 20),
+        (pipelined, 2, 5),
+        (b"POST /count HTTP/1.1\r\nHost: not a host\r\nContent-Length: 5\r\n\r\nhello".to_vec(), 1, 5),
+        (b"GET /hello HTTP/1.1\r\nHost: not a host\r\n\r\n".to_vec(), 1, 5),
+    ] {
+        for _ in 0..times {
+            let mut conn = Http::connect(&peer);
+            conn.send(&request);
+            conn.half_close();
+            for _ in 0..answers {
+                assert!([200, 400, 413].contains(&conn.response().status));
+            }
+            assert_eq!(conn.rest(), b"");
+        }
+    }
+    peer.expect_cancelled(0);
+}
+
+#[test]
+fn the_rest_of_a_body_that_nobody_wants_keeps_no_process_from_leaving() {
+    let mut peer = Peer::start();
+    let mut conn = Http::connect(&peer);
+    conn.send("POST /noread HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc");
+    conn.response().assert_whole(413);
+    peer.process.signal("TERM");
+    let start = Instant::now();
+    assert_eq!(peer.process.exit().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_process_that_leaves_waits_for_a_request_that_began_behind_another() {
+    let mut peer = Peer::start();
+    let mut conn = Http::connect(&peer);
+    conn.ask(get("/hello") + "GET /hello HTTP/1.1\r\n").assert_whole(200);
+    peer.process.signal("TERM");
+    sleep(Duration::from_millis(300));
+    conn.ask("Host: a\r\n\r\n").assert_whole(200);
+    assert_eq!(peer.process.exit().code(), Some(0));
 }
 
 #[test]

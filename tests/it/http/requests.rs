@@ -1,9 +1,14 @@
 //! What an app sees of a request, and what becomes of its answer.
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use super::client::{Ended, Http, ask, get, post};
-use crate::peer::Peer;
+use crate::peer::{Peer, testapp};
 
 fn env(peer: &Peer, request: &str) -> Value {
     let response = ask(peer, request);
@@ -108,6 +113,25 @@ fn a_front_on_a_unix_socket_is_believed() {
         "GET http://inner/env HTTP/1.1\r\nHost: inner\r\nX-Forwarded-For: 192.0.2.66, 203.0.113.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example\r\n\r\n",
     );
     assert_env(&asked, &json!({"uri": "/env", "remote": "203.0.113.7:0", "scheme": "https", "host": "shop.example"}));
+}
+
+/// Any user of the machine may connect to a port on it.
+#[test]
+fn a_peer_on_a_port_is_the_client_itself() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (theirs, address) = listener.accept().unwrap();
+    let mut process = Command::new(testapp()).env_clear().stdin(OwnedFd::from(theirs)).spawn().unwrap();
+    let request = "GET /env HTTP/1.1\r\nHost: inner\r\nConnection: close\r\nX-Forwarded-For: 192.0.2.66\r\nX-Forwarded-Proto: https\r\n\
+                   X-Forwarded-Host: evil.example\r\n!~Passenger-Envvars: x\r\n\r\n";
+    ours.write_all(request.as_bytes()).unwrap();
+    let mut response = String::new();
+    ours.read_to_string(&mut response).unwrap();
+    let env: Value = serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_env(&env, &json!({"remote": address.to_string(), "scheme": "http", "host": "inner"}));
+    assert!(!response.contains("!~"), "{response}");
+    drop(ours);
+    process.wait().unwrap();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use super::client::{Ended, Http, get};
+use super::client::{Ended, Http, get, post};
 use crate::peer::Peer;
 
 /// All of them at once, so that together they take no longer than the longest.
@@ -11,6 +11,7 @@ use crate::peer::Peer;
 fn times_are_kept() {
     let cases = [
         ("head", a_head_that_does_not_come_is_given_up as fn()),
+        ("empty line", an_empty_line_between_requests_is_the_beginning_of_nothing),
         ("handler", a_handler_that_takes_too_long_is_given_up_with_504),
         ("linger", the_rest_of_a_body_is_not_taken_for_ever),
         ("write", an_answer_that_nobody_takes_is_given_up),
@@ -35,15 +36,30 @@ fn wait_for_end(conn: &mut Http) -> Duration {
 
 fn a_head_that_does_not_come_is_given_up() {
     let peer = Peer::start();
-    let (mut first, mut second) = (Http::connect(&peer), Http::connect(&peer));
+    let (mut first, mut second, mut third) = (Http::connect(&peer), Http::connect(&peer), Http::connect(&peer));
     second.ask(get("/hello")).assert_whole(200);
     first.send("GET /hello HTTP/1.1\r\nHo");
     second.send("GET /he");
-    for conn in [&mut first, &mut second] {
+    third.ask(get("/hello") + "GET /hello HTTP/1.1\r\n").assert_whole(200);
+    for conn in [&mut first, &mut second, &mut third] {
         let waited = wait_for_end(conn);
         assert!(waited < Duration::from_secs(15), "{waited:?}");
     }
     assert!(peer.log().contains("LG0307"), "{}", peer.log());
+}
+
+/// Some clients write one behind the body of a POST.
+fn an_empty_line_between_requests_is_the_beginning_of_nothing() {
+    let peer = Peer::start();
+    let (mut apart, mut together, mut get_one) = (Http::connect(&peer), Http::connect(&peer), Http::connect(&peer));
+    apart.ask(post("/count", b"hello")).assert_whole(200);
+    apart.send("\r\n");
+    together.ask([&*post("/count", b"hello"), b"\r\n"].concat()).assert_whole(200);
+    get_one.ask(get("/hello") + "\r\n").assert_whole(200);
+    sleep(Duration::from_secs(20));
+    for conn in [&mut apart, &mut together, &mut get_one] {
+        conn.ask(get("/hello")).assert_whole(200);
+    }
 }
 
 fn a_handler_that_takes_too_long_is_given_up_with_504() {
