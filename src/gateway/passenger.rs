@@ -22,9 +22,6 @@ const ARGUMENT_BYTES: u64 = 4096;
 /// The longest path that a Unix socket can have: `sun_path` without the zero at its end.
 const SOCKET_PATH_BYTES: usize = 107;
 
-/// The door is bound under a temporary name first: a dot and our process id, which Linux keeps below 2^22.
-const TEMPORARY_SUFFIX_BYTES: usize = 8;
-
 /// How long to wait for Passenger to open the other end of the FIFO `finish`. It does so before it starts us, so this is for a very busy machine.
 const READER_WITHIN: Duration = Duration::from_secs(2);
 
@@ -161,7 +158,7 @@ fn socket_path(folder: &[u8]) -> Result<PathBuf, Error> {
     let random: [u8; 12] = sys::random_bytes().map_err(|error| unusable("the kernel gives no random bytes").with_source(error))?;
     let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let path = Path::new(folder).join(format!("lodger.{random}"));
-    if path.as_os_str().len() + TEMPORARY_SUFFIX_BYTES > SOCKET_PATH_BYTES {
+    if path.as_os_str().len() > SOCKET_PATH_BYTES {
         return Err(unusable("args/socket_dir is too long for a Unix socket in it; PassengerInstanceRegistryDir sets a shorter one"));
     }
     Ok(path)
