@@ -111,7 +111,10 @@ fn a_program_that_is_not_detached_leaves_when_its_parent_is_gone() {
         .stdin(OwnedFd::from(listener));
     let mut parent = Started::new(shell, folder, &LITESPEED);
     parent.fastcgi("app.sock").ask(&Ask::get("/hello")).assert_whole(200);
-    let pid = fs::read_to_string(parent.folder.path().join("pid")).unwrap();
+    // The program may have answered before the shell writes down which it is.
+    let pid = || fs::read_to_string(parent.folder.path().join("pid")).unwrap_or_default();
+    eventually("the shell does not say which process it started", || pid().ends_with('\n'));
+    let pid = pid();
     let program = Path::new("/proc").join(pid.trim());
     let mut conn = parent.fastcgi("app.sock");
     conn.send(&Ask::get("/slow?ms=4000").all());
