@@ -2,8 +2,9 @@
 
 use super::{
     driver::{Driver, Phase, logged},
-    exchange::{Exchange, Failure},
+    exchange::Exchange,
     exchanges::{Permit, Slot},
+    failure::Failure,
     inbox::{self, BodyError, Expected},
     socket::Link,
 };
@@ -11,7 +12,7 @@ use crate::{
     body::Body,
     cgi::{
         CgiVars,
-        request::{Context, Meta, VarError, cgi_body, parts_from_vars},
+        request::{Context, Meta, cgi_body, parts_from_vars},
         response::Head,
     },
     diagnostic::codes as code,
@@ -23,7 +24,7 @@ use crate::{
     role::FilterData,
     telemetry::log,
 };
-use http::{Request, StatusCode, header, request::Parts};
+use http::{Request, header, request::Parts};
 use std::{sync::Once, time::Duration};
 use tokio::time::Instant;
 
@@ -48,7 +49,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
         match event {
             Event::Request { id, keep_conn, role, params } => self.begin(id, keep_conn, role, params),
-            Event::Refused { id, refusal } => self.refuse(id, refused(refusal), false),
+            Event::Refused { id, refusal } => self.refuse(id, refusal.into(), false),
             Event::Body { id, chunk } => self.take_input(id, chunk, body_of),
             Event::BodyEnd { id } => self.end_input(id, body_of, inbox::Inbox::finish),
             Event::BodyCut { id } => self.end_input(id, body_of, inbox::Inbox::cut),
@@ -77,7 +78,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let context = Context { program: self.shared.program.as_deref(), profile, headers: headers.as_deref() };
         let (mut parts, mut meta) = match parts_from_vars(&vars, &context) {
             Ok(mapped) => mapped,
-            Err(error) => return self.refuse(id, not_a_request(&error), head_request),
+            Err(error) => return self.refuse(id, error.into(), head_request),
         };
         if role == Role::Authorizer {
             put_whole_target(&mut parts, &mut meta);
@@ -85,20 +86,18 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let limits = &self.shared.limits;
         let too_large = limits.body_bytes.zip(meta.content_length).is_some_and(|(limit, length)| length > limit);
         if too_large {
-            let sentence = "the declared length of the request body is over the limit";
-            return self.refuse(id, Failure { status: StatusCode::PAYLOAD_TOO_LARGE, code: code::BODY_TOO_LARGE, sentence }, head_request);
+            return self.refuse(id, Failure::BODY_TOO_LARGE, head_request);
         }
         let permit = Permit::take(&self.shared).filter(|_| !self.close_when_idle);
         let Some(permit) = permit else {
-            return self.refuse(id, refused(Refusal::TooManyRequests), head_request);
+            return self.refuse(id, Refusal::TooManyRequests.into(), head_request);
         };
         let expected = Expected { length: meta.content_length, none: meta.no_body, limit: limits.body_bytes };
         let (inbox, incoming) = inbox::channel(limits.body_window, expected);
         let timeout = limits.request_timeout.min(profile.request_timeout_max.unwrap_or(Duration::MAX));
         let mut request = Request::from_parts(parts, Body::incoming(incoming, limits.body_bytes));
         let Ok(app) = log::guard(|| self.app.clone()) else {
-            let sentence = "the app panicked when it was cloned";
-            return self.refuse(id, Failure { status: StatusCode::INTERNAL_SERVER_ERROR, code: code::APP_PANICKED, sentence }, head_request);
+            return self.refuse(id, Failure::APP_NOT_CLONED, head_request);
         };
         self.timers.pause_over();
         let body_follows = !meta.no_body;
@@ -143,8 +142,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         slot.deadline = slot.deadline.map(|_| slot.heard + slot.timeout);
         if which(slot).is_some_and(|inbox| inbox.push(chunk).is_err()) {
             slot.fail_input(BodyError::NoRoom);
-            let sentence = "the request body had to wait on disk, and could not be written there";
-            self.fail(id, Failure { status: StatusCode::INSUFFICIENT_STORAGE, code: code::NO_ROOM_FOR_BODY, sentence });
+            self.fail(id, Failure::NO_ROOM_FOR_BODY);
         }
     }
 
@@ -153,8 +151,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         slot.exchange.upload_ended();
         slot.poll_again();
         if which(slot).is_some_and(|inbox| end(inbox).is_err()) && slot.exchange.is_undecided() {
-            let sentence = "the request body is shorter than its declared length";
-            self.fail(id, Failure { status: StatusCode::BAD_REQUEST, code: code::BODY_CUT, sentence });
+            self.fail(id, Failure::BODY_CUT);
         }
     }
 }
@@ -188,9 +185,9 @@ fn insert_data(request: &mut Request<Body>, vars: &CgiVars, limits: &Limits) -> 
 /// FastCGI checks these while it reads; an environment is there all at once.
 fn check_environment(vars: &CgiVars, limits: &Limits) -> Result<(), Failure> {
     if vars.len() > limits.params_pairs || vars.byte_len() > limits.params_bytes {
-        return Err(refused(Refusal::ParamsTooLarge));
+        return Err(Refusal::ParamsTooLarge.into());
     }
-    cgi_body(vars).map(drop).map_err(|error| not_a_request(&error))
+    Ok(cgi_body(vars).map(drop)?)
 }
 
 pub(super) fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
@@ -214,39 +211,4 @@ fn tell_of_first(exchange: &ext::Exchange) {
     if let Some(gateway) = exchange.gateway() {
         ONCE.call_once(|| tracing::info!(target: "lodger", "the first request came over {gateway} from {}", exchange.profile().name()));
     }
-}
-
-pub(super) fn not_a_request(error: &VarError) -> Failure {
-    let (status, sentence) = match error {
-        VarError::UriTooLong => (StatusCode::URI_TOO_LONG, "the target of the request is longer than 65,534 bytes"),
-        VarError::NoMethod => (
-            StatusCode::BAD_REQUEST,
-            "no REQUEST_METHOD came; in nginx `include fastcgi_params;` (scgi_params, uwsgi_params) is what sends the variables",
-        ),
-        VarError::Method => (StatusCode::BAD_REQUEST, "REQUEST_METHOD is no method"),
-        VarError::Uri => (StatusCode::BAD_REQUEST, "the target of the request cannot be a URI"),
-        VarError::Host => (StatusCode::BAD_REQUEST, "the Host header is no host, or there are two that differ"),
-        VarError::ContentLength => (StatusCode::BAD_REQUEST, "CONTENT_LENGTH is no number"),
-    };
-    Failure { status, code: code::NOT_A_REQUEST, sentence }
-}
-
-pub(super) fn refused(refusal: Refusal) -> Failure {
-    let (status, code, sentence) = match refusal {
-        Refusal::ParamsTooLarge => {
-            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, code::PARAMS_TOO_LARGE, "the variables of the request are larger than the limit")
-        }
-        Refusal::ParamsMalformed => (StatusCode::BAD_REQUEST, code::PARAMS_MALFORMED, "the variables of the request cannot be read"),
-        Refusal::UnknownRole => (StatusCode::INTERNAL_SERVER_ERROR, code::UNKNOWN_ROLE, "the web server asked for a role that lodger does not play"),
-        Refusal::LengthRequired => {
-            (StatusCode::LENGTH_REQUIRED, code::NO_LENGTH, "the request has a body without a length, which this protocol cannot carry")
-        }
-        Refusal::AnotherUser => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            code::ANOTHER_USER,
-            "LiteSpeed asks for the request to be run as another user, which lodger does not do",
-        ),
-        Refusal::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, code::TOO_MANY_REQUESTS, "more requests are in work than the limit allows"),
-    };
-    Failure { status, code, sentence }
 }

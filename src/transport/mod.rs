@@ -8,6 +8,7 @@ pub(crate) mod door;
 mod driver;
 mod exchange;
 mod exchanges;
+mod failure;
 mod grant;
 #[cfg(feature = "http")]
 mod http;

@@ -23,10 +23,11 @@ use crate::{
     telemetry::log,
     transport::{
         Shared,
-        exchange::{Exchange, Failure},
+        exchange::Exchange,
         exchanges::Permit,
+        failure::Failure,
         inbox::{self, Expected},
-        intake::{insert_extensions, not_a_request, refused},
+        intake::insert_extensions,
         socket::Socket,
     },
 };
@@ -86,11 +87,7 @@ impl Entrance {
                         let exchange = Exchange::new(app, request, profile, has_body, upgrade);
                         Answer::InWork(Some(Box::new(InWork { exchange, place, timeout, sleep: None })))
                     }
-                    Err(_) => {
-                        let sentence = "the app panicked when it was cloned";
-                        let failure = Failure { status: StatusCode::INTERNAL_SERVER_ERROR, code: code::APP_PANICKED, sentence };
-                        Answer::Refused(Some(Box::new((refusal(failure, head_request, close), place))))
-                    }
+                    Err(_) => Answer::Refused(Some(Box::new((refusal(Failure::APP_NOT_CLONED, head_request, close), place)))),
                 }
             }
             Err(failure) => {
@@ -109,17 +106,16 @@ impl Entrance {
     fn request(&self, mut parts: Parts, has_body: bool, profile: &'static Profile) -> Result<(Request<Body>, inbox::Inbox, Permit), Failure> {
         if self.shared.http.peer == HttpPeer::Passenger && parts.extensions.remove::<OnUpgrade>().is_some() && asks_for_websocket(&parts) {
             let sentence = "the request asks for a WebSocket, which Apache with Passenger does not pass on";
-            return Err(Failure { status: StatusCode::BAD_REQUEST, code: code::NO_UPGRADE, sentence });
+            return Err(Failure::new(StatusCode::BAD_REQUEST, code::NO_UPGRADE, sentence));
         }
         let upgrade = parts.extensions.get::<OnUpgrade>().is_some();
         let arrival = Arrival { peer: self.peer, trust: self.trust, mount: &self.shared.http.mount, profile, has_body, upgrade };
-        let (parts, meta) = parts_from_head(parts, &arrival).map_err(|error| not_a_request(&error))?;
+        let (parts, meta) = parts_from_head(parts, &arrival)?;
         let limits = &self.shared.limits;
         if limits.body_bytes.zip(meta.content_length).is_some_and(|(limit, length)| length > limit) {
-            let sentence = "the declared length of the request body is over the limit";
-            return Err(Failure { status: StatusCode::PAYLOAD_TOO_LARGE, code: code::BODY_TOO_LARGE, sentence });
+            return Err(Failure::BODY_TOO_LARGE);
         }
-        let permit = Permit::take(&self.shared).ok_or_else(|| refused(Refusal::TooManyRequests))?;
+        let permit = Permit::take(&self.shared).ok_or(Refusal::TooManyRequests)?;
         let expected = Expected { length: meta.content_length, none: meta.no_body, limit: limits.body_bytes };
         let (inbox, body) = inbox::channel(limits.body_window, expected);
         let mut request = Request::from_parts(parts, Body::incoming(body, limits.body_bytes));
