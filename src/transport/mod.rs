@@ -2,6 +2,7 @@
 
 pub(crate) mod accept;
 mod adapt;
+mod admit;
 pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod door;
