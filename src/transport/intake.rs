@@ -104,7 +104,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         if self.gateway == Gateway::Cgi {
             check_environment(vars, &self.shared.limits)?;
         }
-        let context = Context { program: self.shared.program.as_deref(), profile, headers };
+        let context = Context { program: self.shared.program.as_ref(), profile, headers };
         Ok(parts_from_vars(vars, &context)?)
     }
 
