@@ -1,0 +1,191 @@
+//! What a family found, and how it is printed: tables of cells, targets beside the figures, Markdown.
+
+use std::fmt::Write as _;
+
+/// What can go wrong in a benchmark is told to the person who runs it, and nobody else looks inside.
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// What one family of benchmarks found.
+#[derive(Debug, Default)]
+pub(crate) struct Section {
+    /// The heading.
+    pub(crate) title: String,
+    /// What was measured and how, as Markdown.
+    pub(crate) about: String,
+    /// The figures.
+    pub(crate) tables: Vec<Table>,
+    /// What lodger promised of them.
+    pub(crate) targets: Vec<Target>,
+    /// The table that the README shows, where it shows one of this family.
+    pub(crate) short: Option<Table>,
+    /// What was measured against what: a program and its version.
+    pub(crate) versions: Vec<(String, String)>,
+}
+
+/// A table; its first column is a name, all others are figures.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Table {
+    /// A sentence above it, or nothing.
+    pub(crate) caption: String,
+    /// The heads of the columns.
+    pub(crate) head: Vec<String>,
+    /// The cells, row by row. A cell that does not apply is a dash.
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+/// A bound that a figure has to keep.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// What the figure is.
+    pub(crate) what: String,
+    /// The figure.
+    pub(crate) measured: f64,
+    /// The bound.
+    pub(crate) bound: Bound,
+    /// What stands behind both numbers, such as `×` or `MiB`.
+    pub(crate) unit: &'static str,
+}
+
+/// Which side of the bound is good.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Target {
+    /// Whether the bound is kept. A figure that is no number keeps none.
+    pub(crate) fn holds(&self) -> bool {
+        match self.bound {
+            Bound::AtMost(bound) => self.measured <= bound,
+            Bound::AtLeast(bound) => self.measured >= bound,
+        }
+    }
+}
+
+impl Table {
+    /// An empty table with the heads of its columns.
+    pub(crate) fn new(caption: &str, head: &[&str]) -> Self {
+        Self { caption: caption.into(), head: head.iter().map(ToString::to_string).collect(), rows: Vec::new() }
+    }
+
+    /// The same table with a column for the names and then every second one.
+    pub(crate) fn first_of_each_pair(&self, caption: &str) -> Self {
+        let keep =
+            |row: &Vec<String>| row.iter().enumerate().filter(|(column, _)| *column == 0 || column % 2 == 1).map(|(_, cell)| cell.clone()).collect();
+        Self { caption: caption.into(), head: keep(&self.head), rows: self.rows.iter().map(keep).collect() }
+    }
+
+    /// The table as Markdown whose columns are also straight in a terminal.
+    pub(crate) fn markdown(&self) -> String {
+        let width = |column: usize| self.rows.iter().chain([&self.head]).filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+        let widths: Vec<usize> = (0..self.head.len()).map(|column| width(column).unwrap_or(0).max(3)).collect();
+        let mut text = String::new();
+        if !self.caption.is_empty() {
+            let _ = writeln!(text, "{}\n", self.caption);
+        }
+        let line = |cells: &[String], text: &mut String| {
+            for (column, width) in widths.iter().enumerate() {
+                let cell = cells.get(column).map_or("", String::as_str);
+                let _ = if column == 0 { write!(text, "| {cell:<width$} ") } else { write!(text, "| {cell:>width$} ") };
+            }
+            text.push_str("|\n");
+        };
+        line(&self.head, &mut text);
+        for (column, width) in widths.iter().enumerate() {
+            let _ = if column == 0 { write!(text, "| {} ", "-".repeat(*width)) } else { write!(text, "| {}: ", "-".repeat(*width - 1)) };
+        }
+        text.push_str("|\n");
+        for row in &self.rows {
+            line(row, &mut text);
+        }
+        text
+    }
+}
+
+impl Section {
+    /// The section as Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!("## {}\n\n{}\n", self.title, self.about.trim());
+        for table in self.tables.iter().cloned().chain(self.targets_table()) {
+            let _ = write!(text, "\n{}", table.markdown());
+        }
+        text
+    }
+
+    fn targets_table(&self) -> Option<Table> {
+        let mut table = Table::new("", &["target", "bound", "measured", "holds"]);
+        for target in &self.targets {
+            let unit = target.unit;
+            let bound = match target.bound {
+                Bound::AtMost(bound) => format!("≤ {bound} {unit}"),
+                Bound::AtLeast(bound) => format!("≥ {bound} {unit}"),
+            };
+            let holds = if target.holds() { "yes" } else { "**no**" };
+            table.rows.push(vec![target.what.clone(), bound, format!("{:.2} {unit}", target.measured), holds.into()]);
+        }
+        (!table.rows.is_empty()).then_some(table)
+    }
+}
+
+/// The middle of some figures; of an even number the mean of the two in the middle. Not a number when there are none.
+pub(crate) fn median(figures: &[f64]) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match (sorted.get(middle), sorted.len() % 2) {
+        (Some(high), 1) => *high,
+        (Some(high), _) => sorted.get(middle - 1).map_or(f64::NAN, |low| f64::midpoint(*low, *high)),
+        (None, _) => f64::NAN,
+    }
+}
+
+/// Nanoseconds as microseconds with two digits behind the point.
+pub(crate) fn microseconds(nanoseconds: f64) -> String {
+    format!("{:.2} µs", nanoseconds / 1000.0)
+}
+
+/// How many times one figure another is.
+pub(crate) fn ratio(times: f64) -> String {
+    format!("{times:.2} ×")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_straight_and_figures_stand_at_the_right() {
+        let mut table = Table::new("CPU per request.", &["server", "new"]);
+        table.rows.push(vec!["lodger".into(), "1.15 ×".into()]);
+        table.rows.push(vec!["C".into(), "–".into()]);
+        let text = "CPU per request.\n\n| server |    new |\n| ------ | -----: |\n| lodger | 1.15 × |\n| C      |      – |\n";
+        assert_eq!(table.markdown(), text);
+    }
+
+    #[test]
+    fn a_row_that_is_too_short_is_filled_up() {
+        let mut table = Table::new("", &["a", "b"]);
+        table.rows.push(vec!["x".into()]);
+        assert_eq!(table.markdown().lines().last(), Some("| x   |     |"));
+    }
+
+    #[test]
+    fn a_target_stands_beside_its_figure_and_says_whether_it_holds() {
+        let target = |measured, bound| Target { what: "kept".into(), measured, bound, unit: "×" };
+        let targets = vec![target(1.994, Bound::AtMost(2.0)), target(2.1, Bound::AtMost(2.0)), target(f64::NAN, Bound::AtLeast(1.0))];
+        let section = Section { title: "Socket".into(), about: "How.".into(), targets, ..Section::default() };
+        let text = section.markdown();
+        assert!(text.starts_with("## Socket\n\nHow.\n\n| target "), "{text}");
+        let holds: Vec<_> = text.lines().skip(6).map(|line| line.split('|').nth(4).unwrap().trim()).collect();
+        assert_eq!(holds, ["yes", "**no**", "**no**"]);
+        assert!(text.contains("|  ≤ 2 × |   1.99 × |"), "{text}");
+    }
+
+    #[test]
+    fn the_median_of_an_odd_and_an_even_number_of_figures() {
+        assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
+        assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
+        assert!(median(&[]).is_nan());
+    }
+}
