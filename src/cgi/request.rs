@@ -284,8 +284,9 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: Bytes) {
 
 /// Digits and nothing else: "" is none, -1 is unknown (Caddy, lighttpd), what overflows is no length.
 pub(super) fn plain_number(text: &[u8]) -> Option<u64> {
-    let digits = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok()
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(*byte - b'0'));
+    let add = |number: u64, byte| number.checked_mul(10)?.checked_add(digit(byte)?);
+    text.iter().try_fold(0, add).filter(|_| !text.is_empty())
 }
 
 fn is_chunked(value: &[u8]) -> bool {
@@ -329,7 +330,7 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
         return Err(VarError::Host);
     }
     let ip = ip_addr(known.remote_addr);
-    let trusted = ip.is_some_and(|ip| ip.is_loopback() || ip_addr(known.server_addr) == Some(ip));
+    let trusted = ip.is_some_and(|ip| ip.is_loopback() || is_same_addr(ip, known));
     let forwarded = |name| trusted.then(|| last_of(headers, name)).flatten();
     let https = match forwarded("x-forwarded-proto") {
         Some(proto) => proto.eq_ignore_ascii_case(b"https"),
@@ -348,6 +349,11 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
         (None, None) => own_host,
     };
     Ok(Origin { remote_addr, https, host })
+}
+
+/// Whether the peer of the web server has the address of the web server. There is one way to write an address of the old kind.
+fn is_same_addr(peer: IpAddr, known: &Known<'_>) -> bool {
+    known.server_addr == known.remote_addr || known.server_addr.contains(&b':') && ip_addr(known.server_addr) == Some(peer)
 }
 
 /// What a front wrote into a list that proxies append to: the last element, since everything before it may be the client's own.
