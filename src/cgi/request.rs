@@ -234,24 +234,17 @@ fn header_name(name: &[u8]) -> Option<HeaderName> {
     if is_passed_on(lower) { HeaderName::from_bytes(lower).ok() } else { None }
 }
 
-/// Whether a header, its name in small letters, reaches an app.
+/// Whether a header, its name in small letters, reaches an app. `Content-Length` and `Content-Type` have variables of their own, which the server made and checked.
+fn is_passed_on(name: &[u8]) -> bool {
+    !stays_behind(name) && !matches!(name, b"content-length" | b"content-type")
+}
+
+/// Whether a header, its name in small letters, is kept from every app.
 ///
 /// `Proxy` would become the proxy of HTTP clients in the environment (CVE-2016-5385, "httpoxy"). The hop-by-hop headers of RFC 9110, 7.6.1 speak of
-/// the connection between client and web server. `Content-Length` and `Content-Type` have variables of their own, which the server made and checked.
-fn is_passed_on(name: &[u8]) -> bool {
-    !matches!(
-        name,
-        b"proxy"
-            | b"connection"
-            | b"keep-alive"
-            | b"proxy-connection"
-            | b"transfer-encoding"
-            | b"te"
-            | b"trailer"
-            | b"upgrade"
-            | b"content-length"
-            | b"content-type"
-    )
+/// a connection that is not the app's.
+pub(super) fn stays_behind(name: &[u8]) -> bool {
+    matches!(name, b"proxy" | b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" | b"te" | b"trailer" | b"upgrade")
 }
 
 /// A value that cannot be a header value stays reachable among the variables, and so does one for which the map has no room.
@@ -268,7 +261,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: Bytes) {
 }
 
 /// Digits and nothing else: "" is none, -1 is unknown (Caddy, lighttpd), what overflows is no length.
-fn plain_number(text: &[u8]) -> Option<u64> {
+pub(super) fn plain_number(text: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     digits.parse().ok()
 }
@@ -306,7 +299,7 @@ struct Origin {
 /// Who asked, how and for which host.
 ///
 /// REMOTE_ADDR, HTTPS and REQUEST_SCHEME are the truth of the web server; `X-Forwarded-*` counts when its peer is a front of the
-/// same machine, and of each list only the last element, because proxies append and everything before it may be the client's own.
+/// same machine.
 fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Authority>) -> Result<Origin, VarError> {
     if known.hosts_differ {
         // RFC 9112, 3.2: a server MUST respond with 400 to a message "that contains more than one Host header field line".
@@ -314,10 +307,7 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
     }
     let ip = ip_addr(known.remote_addr);
     let trusted = ip.is_some_and(|ip| ip.is_loopback() || ip_addr(known.server_addr) == Some(ip));
-    let forwarded = |name: &str| {
-        let last = trusted.then(|| headers.get_all(name).into_iter().next_back()).flatten()?;
-        last.as_bytes().rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii).filter(|value| !value.is_empty())
-    };
+    let forwarded = |name| trusted.then(|| last_of(headers, name)).flatten();
     let https = match forwarded("x-forwarded-proto") {
         Some(proto) => proto.eq_ignore_ascii_case(b"https"),
         None => known.request_scheme.eq_ignore_ascii_case(b"https") || !known.https.is_empty() && !known.https.eq_ignore_ascii_case(b"off"),
@@ -335,6 +325,12 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
         (None, None) => own_host,
     };
     Ok(Origin { remote_addr, https, host })
+}
+
+/// What a front wrote into a list that proxies append to: the last element, since everything before it may be the client's own.
+pub(super) fn last_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    let last = headers.get_all(name).into_iter().next_back()?;
+    last.as_bytes().rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii).filter(|value| !value.is_empty())
 }
 
 pub(super) fn host(value: &[u8]) -> Result<String, VarError> {

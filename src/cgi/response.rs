@@ -1,5 +1,6 @@
 //! A response to a CGI header block, and back again (RFC 3875, 6.2 and 6.3).
 
+use super::request::plain_number;
 use crate::profile::Profile;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
@@ -158,8 +159,7 @@ fn leave_out_connection(headers: &mut HeaderMap) {
 fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, ResponseError> {
     let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(first) = values.next() else { return Ok(None) };
-    let length = first.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).and_then(|text| text.parse().ok());
-    match length {
+    match plain_number(first.as_bytes()) {
         Some(length) if values.all(|other| other == first) => Ok(Some(length)),
         _ => Err(ResponseError::ContentLength),
     }

@@ -1,13 +1,6 @@
 //! The driver of one connection: one task that reads, drives the requests in work and writes, until the connection is over.
 
-use super::{
-    Shared,
-    exchange::{Failure, Step},
-    exchanges::Exchanges,
-    inbox::BodyError,
-    socket::Link,
-    timers::Timers,
-};
+use super::{Shared, exchange::Step, exchanges::Exchanges, failure::Failure, inbox::BodyError, socket::Link, timers::Timers};
 use crate::{
     app::BoxApp,
     diagnostic::codes as code,

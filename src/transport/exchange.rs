@@ -2,6 +2,7 @@
 
 use super::{
     adapt::{Adapted, adapt, padding},
+    failure::Failure,
     grant,
 };
 use crate::{
@@ -43,14 +44,6 @@ pub(super) enum Step {
     End,
     /// The response broke after its head went out; `declared` tells whether a length was promised.
     Broken { declared: bool },
-}
-
-/// A request that is answered without its handler's say: the status, its code and a sentence for the log.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Failure {
-    pub(super) status: StatusCode,
-    pub(super) code: Code,
-    pub(super) sentence: &'static str,
 }
 
 /// A request in work.

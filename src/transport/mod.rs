@@ -2,12 +2,14 @@
 
 pub(crate) mod accept;
 mod adapt;
+mod admit;
 pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod door;
 mod driver;
 mod exchange;
 mod exchanges;
+mod failure;
 mod grant;
 #[cfg(feature = "http")]
 mod http;

@@ -3,8 +3,8 @@
 use super::{
     connection::FRESH,
     driver::{Driver, Phase},
-    exchange::Failure,
     exchanges::Slot,
+    failure::Failure,
     socket::Link,
 };
 use crate::{diagnostic::codes as code, proto::Wire};
@@ -178,7 +178,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             return self.protocol_failed(code::PARAMS_TIMEOUT, sentence);
         }
         if let Some(id) = self.wire.refuse_incomplete() {
-            self.refuse(id, Failure { status: StatusCode::REQUEST_TIMEOUT, code: code::PARAMS_TIMEOUT, sentence }, false);
+            self.refuse(id, Failure::new(StatusCode::REQUEST_TIMEOUT, code::PARAMS_TIMEOUT, sentence), false);
         }
     }
 
@@ -186,8 +186,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let past = |limit: Option<Instant>| limit.is_some_and(|end| end <= now);
         let late: Vec<_> = self.exchanges.iter().filter(|slot| past(slot.deadline)).map(|slot| slot.id).collect();
         for id in late {
-            let sentence = "the handler took longer than the request timeout";
-            self.fail(id, Failure { status: StatusCode::GATEWAY_TIMEOUT, code: code::REQUEST_TIMEOUT, sentence });
+            self.fail(id, Failure::TOO_LATE);
         }
     }
 }
