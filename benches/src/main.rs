@@ -4,6 +4,7 @@
 mod context;
 mod families;
 mod load;
+mod peers;
 mod process;
 mod report;
 

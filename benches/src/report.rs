@@ -69,6 +69,13 @@ impl Table {
         Self { caption: caption.into(), head: head.iter().map(ToString::to_string).collect(), rows: Vec::new() }
     }
 
+    /// The same table with a column for the names and then every second one.
+    pub(crate) fn first_of_each_pair(&self, caption: &str) -> Self {
+        let keep =
+            |row: &Vec<String>| row.iter().enumerate().filter(|(column, _)| *column == 0 || column % 2 == 1).map(|(_, cell)| cell.clone()).collect();
+        Self { caption: caption.into(), head: keep(&self.head), rows: self.rows.iter().map(keep).collect() }
+    }
+
     /// The table as Markdown whose columns are also straight in a terminal.
     pub(crate) fn markdown(&self) -> String {
         let width = |column: usize| self.rows.iter().chain([&self.head]).filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
