@@ -5,6 +5,7 @@ mod context;
 mod families;
 mod load;
 mod process;
+mod programs;
 mod report;
 
 use context::Context;
@@ -17,7 +18,8 @@ const USAGE: &str = "usage: lodger-bench [FAMILY…] [--quick] [--built] [--peer
 type Family = fn(&Context) -> Result<Section>;
 
 /// All families, in the order of the report.
-const FAMILIES: &[(&str, Family)] = &[("socket", families::socket::run)];
+const FAMILIES: &[(&str, Family)] =
+    &[("socket", families::socket::run), ("cgi", families::cgi::run), ("bodies", families::bodies::run), ("sizes", families::sizes::run)];
 
 fn main() -> ExitCode {
     match bench() {
