@@ -1,6 +1,11 @@
 //! The programs that answer the hello: how each is built, started and asked.
 
-use crate::{context::Context, load::Protocol, process::Server, report::Result};
+use crate::{
+    context::Context,
+    load::Protocol,
+    process::Server,
+    report::{Result, Versions},
+};
 use std::{fs, path::Path, process::Command};
 
 /// A way to use connections.
@@ -37,10 +42,12 @@ impl Peer {
     }
 }
 
+/// Builds a program if need be, starts it, and tells its version. lodger is several, one for each protocol.
+type Start = fn(&Context) -> Result<(Vec<Peer>, String)>;
+
 /// Builds and starts the peers that are wanted, the limit first, and tells their versions.
-pub(crate) fn start(context: &Context) -> Result<(Vec<Peer>, Vec<(String, String)>)> {
-    let (mut peers, mut versions) = (Vec::new(), Vec::new());
-    type Start = fn(&Context) -> Result<(Vec<Peer>, String)>;
+pub(crate) fn start(context: &Context) -> Result<(Vec<Peer>, Versions)> {
+    let (mut peers, mut versions) = (Vec::new(), Versions::new());
     let all: [(&str, &str, Start); 7] = [
         ("limit", "gcc, for the limit", limit),
         ("lodger", "lodger", lodger),
