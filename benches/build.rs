@@ -36,7 +36,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     }
     if !Path::new(MUSL).exists() {
-        return Err(format!("{MUSL} is missing: scripts/setup bench installs it").into());
+        // Nobody but the linker needs it.
+        println!("cargo::warning={MUSL} is missing: scripts/setup bench installs it");
+        return Ok(());
     }
     let folder = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?).join("musl");
     fs::create_dir_all(&folder)?;

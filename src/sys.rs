@@ -4,17 +4,19 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io,
+    io::{self, IoSlice},
     mem::{MaybeUninit, size_of},
+    net::Shutdown,
     os::{
-        fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
+        fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd, RawFd},
         unix::ffi::OsStrExt as _,
     },
     path::{Path, PathBuf},
+    ptr,
     time::Duration,
 };
 use tokio::io::{
-    Interest,
+    Interest, ReadBuf,
     unix::{AsyncFd, AsyncFdRegisterError},
 };
 
@@ -166,10 +168,56 @@ pub(crate) fn forget_variables(names: impl IntoIterator<Item = OsString>) {
     }
 }
 
-/// Closes the door of a listening socket: who connects from now on is refused, who waits in its queue can still be accepted.
-pub(crate) fn shut_listener(fd: impl AsFd) -> io::Result<()> {
+/// Ends one direction of a socket, or both. A listening socket that is shut for reading refuses who connects from now on; who waits in its queue can still be accepted.
+pub(crate) fn shut(fd: impl AsFd, how: Shutdown) -> io::Result<()> {
+    let how = match how {
+        Shutdown::Read => libc::SHUT_RD,
+        Shutdown::Write => libc::SHUT_WR,
+        Shutdown::Both => libc::SHUT_RDWR,
+    };
     // SAFETY: the descriptor is open for as long as it is borrowed.
-    check(unsafe { libc::shutdown(fd.as_fd().as_raw_fd(), libc::SHUT_RD) }).map(drop)
+    check(unsafe { libc::shutdown(fd.as_fd().as_raw_fd(), how) }).map(drop)
+}
+
+/// Takes a connection out of the queue of a listening socket: one that does not block and is closed on exec.
+pub(crate) fn accept(fd: impl AsFd) -> io::Result<OwnedFd> {
+    // SAFETY: the descriptor is open for as long as it is borrowed, and the address of the peer is not asked for.
+    let accepted =
+        check(unsafe { libc::accept4(fd.as_fd().as_raw_fd(), ptr::null_mut(), ptr::null_mut(), libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) })?;
+    // SAFETY: the call just made this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(accepted) })
+}
+
+/// Takes what is there on a socket, as much as `buf` has room for, without waiting.
+pub(crate) fn receive(fd: impl AsFd, buf: &mut ReadBuf<'_>) -> io::Result<usize> {
+    // SAFETY: nothing here makes initialised bytes uninitialised.
+    let room = unsafe { buf.unfilled_mut() };
+    // SAFETY: the buffer is live and as long as it is told to be.
+    let len = unsafe { libc::recv(fd.as_fd().as_raw_fd(), room.as_mut_ptr().cast(), room.len(), libc::MSG_DONTWAIT) };
+    let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the call has written as many bytes as it says.
+    unsafe { buf.assume_init(len) };
+    buf.advance(len);
+    Ok(len)
+}
+
+/// Gives a socket as much of `bufs` as it has room for, without waiting and without SIGPIPE.
+pub(crate) fn send(fd: impl AsFd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let fd = fd.as_fd().as_raw_fd();
+    let sent = if let [buf] = bufs {
+        // SAFETY: the buffer is live and as long as it is told to be.
+        unsafe { libc::send(fd, buf.as_ptr().cast(), buf.len(), FLAGS) }
+    } else {
+        // SAFETY: zeroed bytes are a valid msghdr that names nothing.
+        let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+        // An IoSlice is an iovec, as its documentation promises; the call does not write to it.
+        message.msg_iov = bufs.as_ptr().cast::<libc::iovec>().cast_mut();
+        message.msg_iovlen = bufs.len() as _;
+        // SAFETY: the message names live buffers and as many as there are.
+        unsafe { libc::sendmsg(fd, &raw const message, FLAGS) }
+    };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
 /// A copy of a descriptor by number, closed on exec.
@@ -225,9 +273,14 @@ pub(crate) fn set_nonblocking(fd: impl AsFd, on: bool) -> io::Result<bool> {
     Ok(was)
 }
 
-/// Waits for a file by epoll; regular files and /dev/null are given back, because epoll refuses them.
-pub(crate) fn async_fd(file: std::fs::File, interest: Interest) -> Result<AsyncFd<std::fs::File>, AsyncFdRegisterError<std::fs::File>> {
-    // SAFETY: a File owns its descriptor, names the same one on every call and closes it when it is dropped, not before.
+/// A descriptor that closes what it owns when it is dropped and not before, and is always the same.
+pub(crate) trait Owned: AsRawFd {}
+impl Owned for OwnedFd {}
+impl Owned for std::fs::File {}
+
+/// Waits for a file or socket by epoll; regular files and /dev/null are given back, because epoll refuses them.
+pub(crate) fn async_fd<F: Owned>(file: F, interest: Interest) -> Result<AsyncFd<F>, AsyncFdRegisterError<F>> {
+    // SAFETY: `Owned` promises what is asked for here.
     unsafe { AsyncFd::register_with_interest(file, interest) }
 }
 
@@ -328,7 +381,7 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{io::Write as _, net::Shutdown, os::unix::net::UnixStream, thread};
+    use std::{io::Write as _, os::unix::net::UnixStream, thread};
 
     #[test]
     fn an_old_kernel_closes_what_was_leaked_on_exec_too() {

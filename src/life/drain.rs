@@ -63,7 +63,7 @@ impl Signals {
 ///
 /// A file or /dev/null has no other end, so that the wait for it never ends.
 pub(crate) async fn hang_up(pipe: OwnedFd) {
-    if let Ok(pipe) = sys::async_fd(pipe.into(), Interest::READABLE) {
+    if let Ok(pipe) = sys::async_fd(pipe, Interest::READABLE) {
         while let Ok(mut ready) = pipe.readable().await {
             // On a socket in the place of the pipe, the end of the input is the end.
             if sys::hung_up(pipe.get_ref(), true) {

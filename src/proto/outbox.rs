@@ -7,6 +7,9 @@ use std::{collections::VecDeque, io::IoSlice};
 /// element of a vectored write with its reference count.
 const COPY_BELOW: usize = 4096;
 
+/// Room for a small response from the start, which else would be made anew for each of its pieces.
+const FIRST: usize = 1024;
+
 /// The queue of bytes that one connection has still to send.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -27,6 +30,9 @@ impl Outbox {
 
     /// Appends a copy of `bytes`.
     pub(crate) fn put_slice(&mut self, bytes: &[u8]) {
+        if self.tail.capacity() == 0 {
+            self.tail.reserve(FIRST.max(bytes.len()));
+        }
         self.tail.extend_from_slice(bytes);
     }
 

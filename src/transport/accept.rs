@@ -2,8 +2,16 @@
 
 use super::{Shared, connection::serve_connection, socket::Socket};
 use crate::{app::BoxApp, diagnostic::codes as code, gateway::Ownership, sys};
-use std::{fs::File, io, net::IpAddr, os::fd::OwnedFd, sync::Arc, time::Duration};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use std::{
+    fs::File,
+    io,
+    net::{IpAddr, Shutdown},
+    os::fd::OwnedFd,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::io::{Interest, unix::AsyncFd};
 use tokio_util::task::TaskTracker;
 
 /// How long to wait after accept failed for want of descriptors or memory. The connection stays in the queue of the kernel.
@@ -11,9 +19,9 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// A listening socket that was handed to us or made with `--socket`.
 #[derive(Debug)]
-pub(crate) enum Listener {
-    Unix(UnixListener),
-    Tcp(TcpListener),
+pub(crate) struct Listener {
+    fd: AsyncFd<OwnedFd>,
+    is_unix: bool,
 }
 
 impl Listener {
@@ -24,14 +32,14 @@ impl Listener {
     /// When it is no socket that can be waited for.
     pub(crate) fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         sys::set_nonblocking(&fd, true)?;
-        if sys::is_unix_socket(&fd)? { UnixListener::from_std(fd.into()).map(Self::Unix) } else { TcpListener::from_std(fd.into()).map(Self::Tcp) }
+        let is_unix = sys::is_unix_socket(&fd)?;
+        let fd = sys::async_fd(fd, Interest::READABLE).map_err(|error| error.into_parts().1)?;
+        Ok(Self { fd, is_unix })
     }
 
     async fn accept(&self) -> io::Result<Socket> {
-        match self {
-            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Socket::Unix(stream)),
-            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Socket::Tcp(stream)),
-        }
+        let fd = self.fd.async_io(Interest::READABLE, |fd| sys::accept(fd)).await?;
+        Ok(Socket::accepted(fd, self.is_unix))
     }
 
     /// Closes the door of a listener that is ours alone and returns who still stood in the queue: from then on the web server
@@ -39,35 +47,18 @@ impl Listener {
     ///
     /// The listener is taken out of the runtime first: after `SHUT_RD` the runtime's accept would spin.
     fn close(self, reserve: Reserve) -> io::Result<Vec<Socket>> {
-        match self {
-            Self::Unix(listener) => {
-                let listener = listener.into_std()?;
-                sys::shut_listener(&listener)?;
-                let take = |stream: std::os::unix::net::UnixStream| {
-                    stream.set_nonblocking(true)?;
-                    UnixStream::from_std(stream).map(Socket::Unix)
-                };
-                Ok(empty_queue(reserve, || Ok(take(listener.accept()?.0))))
-            }
-            Self::Tcp(listener) => {
-                let listener = listener.into_std()?;
-                sys::shut_listener(&listener)?;
-                let take = |stream: std::net::TcpStream| {
-                    stream.set_nonblocking(true)?;
-                    TcpStream::from_std(stream).map(Socket::Tcp)
-                };
-                Ok(empty_queue(reserve, || Ok(take(listener.accept()?.0))))
-            }
-        }
+        let fd = self.fd.into_inner();
+        sys::shut(&fd, Shutdown::Read)?;
+        Ok(empty_queue(reserve, || Ok(Socket::accepted(sys::accept(&fd)?, self.is_unix))))
     }
 }
 
 /// Accepts until nobody waits any more. A connection that fails is one less, and does not end the loop.
-fn empty_queue(mut reserve: Reserve, accept: impl Fn() -> io::Result<io::Result<Socket>>) -> Vec<Socket> {
+fn empty_queue(mut reserve: Reserve, accept: impl Fn() -> io::Result<Socket>) -> Vec<Socket> {
     let mut waiting = Vec::new();
     loop {
         match accept() {
-            Ok(taken) => waiting.extend(taken.ok()),
+            Ok(socket) => waiting.push(socket),
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => {}
             Err(error) if is_out_of_descriptors(&error) && reserve.null.take().is_some() => {}
             Err(_) => return waiting,
@@ -87,10 +78,11 @@ pub(crate) async fn accept(listener: Listener, app: BoxApp, shared: Arc<Shared>,
     let serve = move |socket: Socket| {
         tasks.spawn(serve_connection(socket, app.clone(), Arc::clone(&connections)));
     };
+    let mut stopped = pin!(shared.stop.cancelled());
     loop {
         let accepted = tokio::select! {
             biased;
-            () = shared.stop.cancelled() => break,
+            () = &mut stopped => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -159,10 +151,8 @@ fn web_server_addrs(list: Option<&str>) -> Option<Vec<IpAddr>> {
 }
 
 fn may_connect(socket: &Socket, allowed: Option<&[IpAddr]>) -> bool {
-    match (socket.peer_ip(), allowed) {
-        (Some(peer), Some(allowed)) => allowed.contains(&peer.to_canonical()) || allowed.contains(&peer),
-        _ => true,
-    }
+    let Some((allowed, peer)) = allowed.and_then(|allowed| Some((allowed, socket.peer_ip()?))) else { return true };
+    allowed.contains(&peer.to_canonical()) || allowed.contains(&peer)
 }
 
 #[cfg(test)]

@@ -32,9 +32,9 @@ enum Unsaid {
 }
 
 /// Serves one connection until it is over.
-pub(crate) async fn serve_connection(socket: Socket, app: BoxApp, shared: Arc<Shared>) {
+pub(crate) async fn serve_connection(mut socket: Socket, app: BoxApp, shared: Arc<Shared>) {
     let limits = Arc::clone(&shared.limits);
-    match first_bytes(&socket, &shared).await {
+    match first_bytes(&mut socket, &shared).await {
         Ok(Spoken::FastCgi) => drop(drive(socket, fastcgi::Connection::new(limits), Gateway::FastCgi, app, shared).await),
         // Boxed, so that the memory of every connection is not that of the largest.
         Ok(Spoken::Scgi { head_len }) => drop(Box::pin(drive(socket, Scgi::new(head_len, limits), Gateway::Scgi, app, shared)).await),
@@ -61,7 +61,7 @@ pub(crate) async fn serve_connection(socket: Socket, app: BoxApp, shared: Arc<Sh
 }
 
 /// Looks at the first bytes and leaves them in the socket.
-async fn first_bytes(socket: &Socket, shared: &Shared) -> Result<Spoken, Unsaid> {
+async fn first_bytes(socket: &mut Socket, shared: &Shared) -> Result<Spoken, Unsaid> {
     let mut said = 0;
     let spoken = timeout(shared.limits.params_timeout, find_out(socket, &mut said));
     let spoken = tokio::select! {
@@ -77,7 +77,7 @@ async fn first_bytes(socket: &Socket, shared: &Shared) -> Result<Spoken, Unsaid>
     }
 }
 
-async fn find_out(socket: &Socket, said: &mut usize) -> io::Result<Sniffed> {
+async fn find_out(socket: &mut Socket, said: &mut usize) -> io::Result<Sniffed> {
     let mut first = [0; sniff::LONGEST];
     loop {
         let wanted = *said + 1;

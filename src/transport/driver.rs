@@ -6,6 +6,7 @@ use super::{
     exchanges::Exchanges,
     inbox::BodyError,
     socket::Link,
+    spare,
     timers::Timers,
 };
 use crate::{
@@ -25,7 +26,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
-use tokio::{io::ReadBuf, time::Instant};
+use tokio::time::Instant;
 use tokio_util::{io::poll_read_buf, sync::WaitForCancellationFutureOwned};
 
 /// What one read asks for: the variables of an ordinary request and a small body.
@@ -126,6 +127,7 @@ pub(super) async fn drive<L: Link, W: Wire + Unpin>(link: L, wire: W, gateway: G
     // A wire that knows its request from the start has an event before a byte is read.
     driver.take_events();
     poll_fn(|cx| driver.poll(cx)).await;
+    spare::give_back(std::mem::take(&mut driver.input));
     if driver.broken { Outcome::Broken } else { Outcome::Fine }
 }
 
@@ -170,7 +172,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return self.departed(),
                 Poll::Pending => {
-                    self.input = BytesMut::new();
+                    spare::give_back(std::mem::take(&mut self.input));
                     self.out.release();
                     return false;
                 }
@@ -200,12 +202,15 @@ impl<L: Link, W: Wire> Driver<L, W> {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let appetite = self.wire.appetite(self.input.len());
         // More is wanted, so the byte that was looked at was not the last.
-        if self.byte_left {
-            ready!(self.take_byte_left(cx));
+        if std::mem::take(&mut self.byte_left) {
+            self.link.discard(1);
         }
         let link = Pin::new(&mut self.link);
         match appetite {
             Appetite::Any => {
+                if self.input.capacity() == 0 {
+                    self.input = spare::take();
+                }
                 self.input.reserve(if self.last_read >= READ { READ_MORE } else { READ });
                 poll_read_buf(link, cx, &mut self.input)
             }
@@ -222,14 +227,6 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 Poll::Ready(Ok(looked))
             }
         }
-    }
-
-    /// Takes the byte out of the socket that was only looked at. It is there, but the runtime makes a task wait that has done its share.
-    fn take_byte_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // What else this may find out, the next read does too.
-        let _ = ready!(Pin::new(&mut self.link).poll_read(cx, &mut ReadBuf::new(&mut [0])));
-        self.byte_left = false;
-        Poll::Ready(())
     }
 
     /// Ends the connection so that closing it is no reset. What stands behind the request belongs to nobody, and is taken as far as it is here.

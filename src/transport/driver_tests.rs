@@ -44,7 +44,7 @@ impl Peer {
         let stop = CancellationToken::new();
         let shared = Shared::new(settings, Ownership::Shared, stop.clone());
         let wire = Connection::new(Arc::clone(&shared.limits));
-        tokio::spawn(drive(Socket::Unix(theirs), wire, Gateway::FastCgi, app.into_box(), shared));
+        tokio::spawn(drive(Socket::from_fd(theirs.into_std().unwrap().into()).unwrap(), wire, Gateway::FastCgi, app.into_box(), shared));
         Self { stream: ours, input: BytesMut::new(), stop }
     }
 

@@ -14,6 +14,7 @@ mod http;
 pub(crate) mod inbox;
 mod intake;
 pub(crate) mod socket;
+mod spare;
 mod spool;
 pub(crate) mod stdio;
 mod timers;

@@ -3,14 +3,14 @@
 use crate::sys;
 use std::{
     io::{self, IoSlice},
-    net::{IpAddr, SocketAddr},
-    os::fd::OwnedFd,
+    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
-    net::{TcpStream, UnixStream},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf, unix::AsyncFd},
+    task::coop,
 };
 
 /// Bytes in, bytes out, and whether anybody is still there.
@@ -25,17 +25,32 @@ pub(crate) trait Link: AsyncRead + AsyncWrite + Unpin {
     fn discard(&self, count: usize);
 
     /// Ready when there is something to read, without a buffer to read it into.
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Copies what comes next into `buf` and leaves it in the socket. Ready with at least `wanted` bytes, or with fewer when no more will come.
-    fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8], wanted: usize) -> Poll<io::Result<usize>>;
+    fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut [u8], wanted: usize) -> Poll<io::Result<usize>>;
 }
 
-/// A connection that was accepted.
+/// A connected stream socket.
+///
+/// The runtime hears of it when there is something to wait for, and not before: a web server has nearly always sent its request when the connection is accepted, and one that
+/// opens a connection for each request then costs no call of epoll at all.
 #[derive(Debug)]
-pub(crate) enum Socket {
-    Unix(UnixStream),
-    Tcp(TcpStream),
+pub(crate) struct Socket {
+    watch: Watch,
+    is_unix: bool,
+    /// Who waits for something to read.
+    reader: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum Watch {
+    /// Nothing was waited for yet. `readable` after a look that found something which was not taken.
+    Not { fd: OwnedFd, readable: bool },
+    /// The kernel tells of a Unix socket that it can be written to whenever its peer has read something. So that is only asked for once a write had to wait.
+    For { fd: AsyncFd<OwnedFd>, writing: bool },
+    /// The runtime could not take it; it is closed.
+    Failed,
 }
 
 impl Socket {
@@ -43,50 +58,114 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// When it is no socket that can be waited for.
+    /// When it is no socket.
     pub(crate) fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         sys::set_nonblocking(&fd, true)?;
-        if sys::is_unix_socket(&fd)? { UnixStream::from_std(fd.into()).map(Self::Unix) } else { TcpStream::from_std(fd.into()).map(Self::Tcp) }
+        let is_unix = sys::is_unix_socket(&fd)?;
+        Ok(Self::accepted(fd, is_unix))
+    }
+
+    /// A connection that was accepted, and does not block.
+    pub(super) fn accepted(fd: OwnedFd, is_unix: bool) -> Self {
+        Self { watch: Watch::Not { fd, readable: false }, is_unix, reader: None }
+    }
+
+    /// Whether it is a Unix socket, to which only those can connect whom its permissions let in.
+    pub(crate) fn is_unix(&self) -> bool {
+        self.is_unix
     }
 
     /// The address of the peer, for listeners that may be reached over a network.
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Unix(_) => None,
-            Self::Tcp(stream) => stream.peer_addr().ok(),
+        if self.is_unix {
+            return None;
         }
+        TcpStream::from(self.fd().ok()?.try_clone_to_owned().ok()?).peer_addr().ok()
     }
 
     /// The address of the peer without its port.
     pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
         self.peer_addr().map(|address| address.ip())
     }
+
+    fn fd(&self) -> io::Result<BorrowedFd<'_>> {
+        match &self.watch {
+            Watch::Not { fd, .. } => Ok(fd.as_fd()),
+            Watch::For { fd, .. } => Ok(fd.get_ref().as_fd()),
+            Watch::Failed => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Has the runtime watch the socket, for room to write as well once that was waited for.
+    fn watch(&mut self, writing: bool) -> io::Result<()> {
+        let fd = match std::mem::replace(&mut self.watch, Watch::Failed) {
+            Watch::Not { fd, .. } => fd,
+            Watch::For { fd, .. } => fd.into_inner(),
+            Watch::Failed => return Err(io::ErrorKind::NotConnected.into()),
+        };
+        let interest = if writing { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        let fd = sys::async_fd(fd, interest).map_err(|error| error.into_parts().1)?;
+        self.watch = Watch::For { fd, writing };
+        // Who waited under the old registration is not woken by the new one.
+        self.reader.take().inspect(Waker::wake_by_ref);
+        Ok(())
+    }
+
+    /// Reads as `io` does, and waits while that would block. `io` tells as well whether it took all that was there, so that the next call need not find that out.
+    fn poll_in<R>(&mut self, cx: &mut Context<'_>, mut io: impl FnMut(BorrowedFd<'_>) -> io::Result<(R, bool)>) -> Poll<io::Result<R>> {
+        loop {
+            match &self.watch {
+                Watch::Not { fd, .. } => {
+                    let turn = ready!(coop::poll_proceed(cx));
+                    match io(fd.as_fd()) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.watch(false)?,
+                        done => {
+                            turn.made_progress();
+                            return Poll::Ready(done.map(|(done, _)| done));
+                        }
+                    }
+                }
+                Watch::For { fd, .. } => match fd.poll_read_ready(cx)? {
+                    Poll::Ready(mut ready) => {
+                        if let Ok(done) = ready.try_io(|fd| io(fd.get_ref().as_fd())) {
+                            // What comes next makes the socket readable anew.
+                            if matches!(done, Ok((_, true))) {
+                                ready.clear_ready();
+                            }
+                            return Poll::Ready(done.map(|(done, _)| done));
+                        }
+                    }
+                    Poll::Pending => {
+                        self.remember(cx);
+                        return Poll::Pending;
+                    }
+                },
+                Watch::Failed => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            }
+        }
+    }
+
+    fn remember(&mut self, cx: &Context<'_>) {
+        if !self.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+            self.reader = Some(cx.waker().clone());
+        }
+    }
 }
 
 impl Link for Socket {
     fn hung_up(&self) -> bool {
-        match self {
-            Self::Unix(stream) => sys::hung_up(stream, false),
-            Self::Tcp(stream) => sys::hung_up(stream, true),
-        }
+        self.fd().map_or(true, |fd| sys::hung_up(fd, !self.is_unix))
     }
 
     fn untaken(&self) -> usize {
-        match self {
-            Self::Unix(stream) => sys::untaken(stream),
-            Self::Tcp(stream) => sys::untaken(stream),
-        }
+        self.fd().map_or(0, sys::untaken)
     }
 
     fn discard(&self, mut count: usize) {
         let mut scratch = [0; 1024];
         while count > 0 {
             let piece = scratch.get_mut(..count.min(1024)).unwrap_or_default();
-            let taken = match self {
-                Self::Unix(stream) => sys::take(stream, piece),
-                Self::Tcp(stream) => sys::take(stream, piece),
-            };
-            match taken {
+            match self.fd().and_then(|fd| sys::take(fd, piece)) {
                 Ok(taken) if taken > 0 => count -= taken,
                 // What it may find out beside them, the next read does too.
                 _ => return,
@@ -94,64 +173,84 @@ impl Link for Socket {
         }
     }
 
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Unix(stream) => stream.poll_read_ready(cx),
-            Self::Tcp(stream) => stream.poll_read_ready(cx),
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.watch {
+            Watch::Not { readable: true, .. } => return Poll::Ready(Ok(())),
+            Watch::Not { .. } => self.watch(false)?,
+            Watch::For { .. } | Watch::Failed => {}
         }
+        let Watch::For { fd, .. } = &self.watch else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let ready = fd.poll_read_ready(cx).map_ok(drop);
+        if ready.is_pending() {
+            self.remember(cx);
+        }
+        ready
     }
 
-    fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8], wanted: usize) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.poll_readable(cx))?;
+    fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut [u8], wanted: usize) -> Poll<io::Result<usize>> {
+        let looked = ready!(self.poll_in(cx, |fd| {
+            let looked = sys::peek(fd, buf)?;
             // Saying that it would block makes the runtime wait for more than is there already.
-            let enough =
-                |looked: sys::Peeked| if looked.len >= wanted || looked.ended { Ok(looked.len) } else { Err(io::ErrorKind::WouldBlock.into()) };
-            let looked = match self {
-                Self::Unix(stream) => stream.try_io(Interest::READABLE, || enough(sys::peek(stream, buf)?)),
-                Self::Tcp(stream) => stream.try_io(Interest::READABLE, || enough(sys::peek(stream, buf)?)),
-            };
-            match looked {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                looked => return Poll::Ready(looked),
-            }
+            if looked.len >= wanted || looked.ended { Ok((looked.len, false)) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        }));
+        if let Watch::Not { readable, .. } = &mut self.watch {
+            *readable = looked.is_ok();
         }
+        Poll::Ready(looked)
     }
-}
-
-macro_rules! either {
-    ($socket:expr, $stream:ident => $call:expr) => {
-        match $socket.get_mut() {
-            Socket::Unix($stream) => $call,
-            Socket::Tcp($stream) => $call,
-        }
-    };
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_read(cx, buf))
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = self.poll_in(cx, |fd| {
+            let room = buf.remaining();
+            let read = sys::receive(fd, buf)?;
+            Ok(((), 0 < read && read < room))
+        });
+        if let Watch::Not { readable, .. } = &mut self.watch {
+            *readable = false;
+        }
+        read
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        either!(self, stream => Pin::new(stream).poll_write(cx, buf))
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        either!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            match &self.watch {
+                Watch::For { fd, writing: true } => {
+                    let mut ready = ready!(fd.poll_write_ready(cx))?;
+                    if let Ok(done) = ready.try_io(|fd| sys::send(fd.get_ref(), bufs)) {
+                        return Poll::Ready(done);
+                    }
+                }
+                _ => {
+                    let turn = ready!(coop::poll_proceed(cx));
+                    match sys::send(self.fd()?, bufs) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.watch(true)?,
+                        done => {
+                            turn.made_progress();
+                            return Poll::Ready(done);
+                        }
+                    }
+                }
+            }
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_flush(cx))
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.fd().and_then(|fd| sys::shut(fd, Shutdown::Write)))
     }
 }

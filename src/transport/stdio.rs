@@ -93,7 +93,7 @@ impl Link for Stdio {
     /// Only protocols of sockets ask for it.
     fn discard(&self, _count: usize) {}
 
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.input {
             End::Waits { fd, .. } => fd.poll_read_ready(cx).map_ok(drop),
             End::Always(_) => Poll::Ready(Ok(())),
@@ -101,7 +101,7 @@ impl Link for Stdio {
     }
 
     /// Only protocols of sockets ask for it.
-    fn poll_peek(&self, _cx: &mut Context<'_>, _buf: &mut [u8], _wanted: usize) -> Poll<io::Result<usize>> {
+    fn poll_peek(&mut self, _cx: &mut Context<'_>, _buf: &mut [u8], _wanted: usize) -> Poll<io::Result<usize>> {
         Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
 }

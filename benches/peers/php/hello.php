@@ -1,4 +1,5 @@
 <?php
-// The hello of all peers in PHP.
-header("Content-Type: text/plain; charset=utf-8");
+// The hello for PHP-FPM.
+header('Content-Type: text/plain; charset=utf-8');
+header('Content-Length: 13');
 echo "hello, world\n";

@@ -1,25 +1,20 @@
-//! CPU time per request directly on the socket: lodger and its peers against the limit.
+//! CPU time per request directly on the socket: lodger and its peers against the limit, and lodger's protocols against each other.
 
 use crate::{
     context::Context,
-    load::{self, Exchange, fastcgi, vars},
-    process::Server,
-    report::{Bound, Result, Section, Table, Target, median, microseconds, ratio},
+    load::{self, Exchange, Protocol, vars},
+    peers::{self, Peer, WAYS, Way},
+    report::{Bound, Result, Section, Table, Target, Versions, median, microseconds, ratio},
 };
-use std::process::Command;
 
 /// How many requests are on one connection at a time in the third way.
 const MULTIPLEXED: u16 = 8;
 
-/// A way to use connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    New,
-    Kept,
-    Multiplexed,
-}
+/// What stands where a program cannot be asked in a way.
+const NOT_POSSIBLE: &str = "–";
 
-const WAYS: [Way; 3] = [Way::New, Way::Kept, Way::Multiplexed];
+/// What a request costs a peer in nanoseconds, for each way, round by round.
+type Figures = [Vec<f64>; WAYS.len()];
 
 impl Way {
     fn name(self) -> &'static str {
@@ -40,103 +35,120 @@ impl Way {
 
     fn requests(self, context: &Context) -> u64 {
         match self {
-            Self::New => context.count(20_000, 3),
-            Self::Kept => context.count(50_000, 3),
-            Self::Multiplexed => context.count(100_000, 24),
+            Self::New => context.count(10_000, 3),
+            Self::Kept => context.count(25_000, 3),
+            Self::Multiplexed => context.count(50_000, 24),
         }
-    }
-
-    fn exchange(self, vars: &[(&str, String)]) -> Exchange {
-        let (answers, keep) = (if self == Self::Multiplexed { MULTIPLEXED } else { 1 }, self != Self::New);
-        Exchange { request: (1..=answers).flat_map(|id| fastcgi::request(id, keep, vars)).collect(), answers: answers.into(), keep }
-    }
-}
-
-/// A program that answers the hello.
-struct Peer {
-    name: &'static str,
-    server: Server,
-    /// CPU time per request in nanoseconds, per way and round.
-    figures: [Vec<f64>; WAYS.len()],
-}
-
-impl Peer {
-    fn new(name: &'static str, server: Server) -> Self {
-        Self { name, server, figures: Default::default() }
-    }
-
-    /// Makes the requests of one way and notes what one of them cost.
-    fn measure(&mut self, context: &Context, way: usize, requests: u64) -> Result<f64> {
-        let exchange = WAYS.get(way).copied().unwrap_or(Way::New).exchange(&vars::browser("/srv/www/site/hello.fcgi"));
-        // One connection carries what is multiplexed.
-        let in_flight = if exchange.answers > 1 { 1 } else { context.in_flight };
-        let before = self.server.cpu()?;
-        load::play(self.server.socket(), &exchange, in_flight, requests).map_err(|error| format!("{}: {error}\n{}", self.name, self.server.log()))?;
-        #[expect(clippy::cast_precision_loss, reason = "figures of a benchmark")]
-        Ok((self.server.cpu()? - before) as f64 / requests as f64)
     }
 }
 
 /// Measures all peers in turns, round by round, so that whatever else the machine does meets all of them alike.
 pub(crate) fn run(context: &Context) -> Result<Section> {
-    let mut peers = start(context)?;
-    for (way, kind) in WAYS.into_iter().enumerate() {
-        let requests = kind.requests(context);
-        for peer in &mut peers {
-            peer.measure(context, way, requests.div_ceil(10))?;
+    let (peers, versions) = peers::start(context)?;
+    let mut measured: Vec<(Peer, Figures)> = peers.into_iter().map(|peer| (peer, Figures::default())).collect();
+    for (index, way) in WAYS.into_iter().enumerate() {
+        let requests = way.requests(context);
+        for (peer, _) in &measured {
+            measure(context, peer, way, requests.div_ceil(10))?;
         }
         for _ in 0..context.rounds {
-            for peer in &mut peers {
-                let figure = peer.measure(context, way, requests)?;
-                peer.figures.get_mut(way).ok_or("a way without figures")?.push(figure);
+            for (peer, figures) in &mut measured {
+                if let (Some(figure), Some(figures)) = (measure(context, peer, way, requests)?, figures.get_mut(index)) {
+                    figures.push(figure);
+                }
             }
         }
     }
-    Ok(report(context, &peers))
+    report(context, &measured, versions)
 }
 
-fn start(context: &Context) -> Result<Vec<Peer>> {
-    let mut peers = Vec::new();
-    let limit = Context::bench_program("limit")?;
-    context.build(Command::new("cc").args(["-O2", "-Wall", "-Wextra", "-o"]).arg(&limit).arg(Context::source("limit.c")))?;
-    peers.push(Peer::new("limit", Server::start(context, &mut Command::new(limit))?));
-    if context.wants("lodger") {
-        peers.push(Peer::new("lodger", Server::start(context, &mut Command::new(Context::program("hello")?))?));
+/// Makes the requests of one way and tells what one of them cost the peer, if it can be asked in that way.
+fn measure(context: &Context, peer: &Peer, way: Way, requests: u64) -> Result<Option<f64>> {
+    if !peer.ways.contains(&way) {
+        return Ok(None);
     }
-    Ok(peers)
+    let vars = vars::browser(&peer.script);
+    // One connection carries what is multiplexed.
+    let (exchange, in_flight) = match way {
+        Way::Multiplexed => (Exchange::multiplexed(MULTIPLEXED, &vars), 1),
+        Way::New | Way::Kept => (Exchange::new(peer.protocol, way == Way::Kept, &vars)?, context.in_flight),
+    };
+    let server = peer.many.as_ref().filter(|_| way == Way::Kept).unwrap_or(&peer.one);
+    let before = server.cpu()?;
+    load::play(server.socket(), &exchange, in_flight, requests)
+        .map_err(|error| format!("{}, {}: {error}\n{}", peer.name, way.name(), server.log()))?;
+    #[expect(clippy::cast_precision_loss, reason = "a figure of a benchmark")]
+    Ok(Some((server.cpu()? - before) as f64 / requests as f64))
 }
 
-/// How many times the limit a peer costs: the median over the rounds of what it was in each.
-fn times_the_limit(peer: &Peer, limit: &Peer, way: usize) -> f64 {
-    let figures = |peer: &Peer| peer.figures.get(way).cloned().unwrap_or_default();
-    median(&figures(peer).iter().zip(figures(limit)).map(|(figure, limit)| figure / limit).collect::<Vec<_>>())
+/// How many times another peer one costs: the median over the rounds of what it was in each. `None` where one of them cannot be asked so.
+fn times(one: &Figures, other: &Figures, way: usize) -> Option<f64> {
+    let ratios: Vec<f64> = one.get(way)?.iter().zip(other.get(way)?).map(|(one, other)| one / other).collect();
+    (!ratios.is_empty()).then(|| median(&ratios))
 }
 
-fn report(context: &Context, peers: &[Peer]) -> Section {
-    let mut head = vec!["server"];
-    for way in WAYS {
-        head.extend([way.name(), ""]);
+fn report(context: &Context, measured: &[(Peer, Figures)], versions: Versions) -> Result<Section> {
+    let (_, limit) = measured.first().ok_or("the limit was not measured")?;
+    let is_other_protocol = |peer: &Peer| peer.name.starts_with("lodger,");
+    let against_limit = table(measured.iter().filter(|(peer, _)| !is_other_protocol(peer)), limit, &WAYS);
+    let mut section = Section {
+        title: "Directly on the socket".into(),
+        about: about(context),
+        short: Some(
+            against_limit.first_of_each_pair("CPU time per request directly on the socket, in times the limit: a program in C that parses nothing."),
+        ),
+        tables: vec![against_limit],
+        targets: Vec::new(),
+        versions,
+    };
+    let Some((_, lodger)) = measured.iter().find(|(peer, _)| peer.name == "lodger") else { return Ok(section) };
+    let mut target = |what: String, measured, bound| section.targets.push(Target { what, measured, bound: Bound::AtMost(bound), unit: "×" });
+    for (index, way) in WAYS.into_iter().enumerate() {
+        target(format!("lodger, {}, against the limit", way.name()), times(lodger, limit, index).unwrap_or(f64::NAN), way.target());
     }
-    let mut table = Table::new("", &head);
-    let mut targets = Vec::new();
-    let Some(limit) = peers.first() else { return Section::default() };
-    for peer in peers {
+    for (peer, figures) in measured.iter().filter(|(peer, _)| is_other_protocol(peer)) {
+        let bound = if peer.protocol == Protocol::Http { 1.35 } else { 1.2 };
+        for (index, way) in WAYS.into_iter().enumerate().filter(|(_, way)| peer.ways.contains(way)) {
+            target(format!("{}, {}, against FastCGI", peer.name, way.name()), times(figures, lodger, index).unwrap_or(f64::NAN), bound);
+        }
+    }
+    if measured.iter().any(|(peer, _)| is_other_protocol(peer)) {
+        let mut protocols = table(measured.iter().filter(|(peer, _)| peer.name.starts_with("lodger")), lodger, &[Way::New, Way::Kept]);
+        protocols.caption = "lodger's protocols against its FastCGI.".into();
+        section.tables.push(protocols);
+    }
+    Ok(section)
+}
+
+/// A row for each peer and two columns for each way: the ratio and the figure.
+fn table<'a>(measured: impl Iterator<Item = &'a (Peer, Figures)>, base: &Figures, ways: &[Way]) -> Table {
+    let head: Vec<_> = ways.iter().flat_map(|way| [way.name(), "CPU"]).collect();
+    let mut table = Table::new("", &[&["server"][..], &head].concat());
+    for (peer, figures) in measured {
         let mut row = vec![peer.name.to_owned()];
-        for (index, way) in WAYS.into_iter().enumerate() {
-            let times = times_the_limit(peer, limit, index);
-            let figures = peer.figures.get(index).map_or(f64::NAN, |figures| median(figures));
-            row.extend([ratio(times), microseconds(figures)]);
-            if peer.name == "lodger" {
-                targets.push(Target { what: format!("lodger, {}", way.name()), measured: times, bound: Bound::AtMost(way.target()), unit: "×" });
-            }
+        for index in 0..ways.len() {
+            let times = times(figures, base, index);
+            let figure = figures.get(index).filter(|_| times.is_some()).map(|figures| microseconds(median(figures)));
+            row.extend([times.map(ratio), figure].map(|cell| cell.unwrap_or_else(|| NOT_POSSIBLE.into())));
         }
         table.rows.push(row);
     }
-    let about = format!(
-        "CPU time of the server per request, and how many times that of the limit it is. {} {} connections at a time; of each peer the median of {} rounds.",
+    table
+}
+
+fn about(context: &Context) -> String {
+    format!(
+        "CPU time that the server uses per request, told by the kernel (`schedstat`). The load generator plays the web server on the Unix socket that the server was given as fd 0, asks \
+         for `/hello` with the 32 variables that Apache's mod_fcgid sends for a browser, and checks every answer. {} All are measured in turns, and each ratio is the median of those \
+         of {} rounds.\n\n\
+         * *new connection*: one request each, without `FCGI_KEEP_CONN`, {} connections at a time.\n\
+         * *kept*: {} connections at a time, one request on each. libfcgi and PHP-FPM serve one connection per process, so they have as many processes here, and one otherwise.\n\
+         * *8 multiplexed*: eight requests in one write on one connection. libfcgi and PHP-FPM cannot do that, nor can HTTP/1.1.\n\n\
+         The limit walks the heads of the records until the request ends and writes bytes that are ready; it parses nothing and allocates nothing. Go runs with `GOMAXPROCS=1`, which is what it \
+         chooses on one core and cheaper than more; PHP-FPM has no extension but opcache.",
         context.cores_sentence(),
+        context.rounds,
         context.in_flight,
-        context.rounds
-    );
-    Section { title: "Directly on the socket".into(), about, tables: vec![table], targets, ..Section::default() }
+        context.in_flight,
+    )
 }

@@ -1,6 +1,8 @@
 //! The load generator: plays the web server on a Unix socket and checks every answer.
 
 pub(crate) mod fastcgi;
+pub(crate) mod lsapi;
+pub(crate) mod plain;
 pub(crate) mod vars;
 
 use crate::report::Result;
@@ -18,15 +20,57 @@ pub(crate) const HELLO: &[u8] = b"hello, world\n";
 /// An answer that takes longer than this does not come.
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(20));
 
+/// More than any batch of answers.
+const ROOM: usize = 64 * 1024;
+
+/// What is spoken on the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    FastCgi,
+    Lsapi,
+    Scgi,
+    Uwsgi,
+    Http,
+}
+
 /// What is sent on a connection, and how the connection is used.
 #[derive(Debug, Clone)]
 pub(crate) struct Exchange {
+    protocol: Protocol,
     /// One or more requests, sent with one write.
-    pub(crate) request: Vec<u8>,
+    request: Vec<u8>,
     /// How many answers they get; of multiplexed requests the ids are 1 to this.
-    pub(crate) answers: usize,
-    /// Whether the connection is used again. If not, the server has to close it.
-    pub(crate) keep: bool,
+    answers: usize,
+    /// Whether the connection is used again. If not, the server has to close it, except in LSAPI, where it never does.
+    keep: bool,
+}
+
+impl Exchange {
+    /// One request per write, on a connection that is used again or not.
+    pub(crate) fn new(protocol: Protocol, keep: bool, vars: &[(&str, String)]) -> Result<Self> {
+        let request = match protocol {
+            Protocol::FastCgi => fastcgi::request(1, keep, vars),
+            Protocol::Lsapi => lsapi::request(vars)?,
+            Protocol::Scgi => plain::scgi(vars),
+            Protocol::Uwsgi => plain::uwsgi(vars)?,
+            Protocol::Http => plain::http(keep, vars),
+        };
+        Ok(Self { protocol, request, answers: 1, keep })
+    }
+
+    /// Several FastCGI requests per write, on a connection that is used again.
+    pub(crate) fn multiplexed(count: u16, vars: &[(&str, String)]) -> Self {
+        let request = (1..=count).flat_map(|id| fastcgi::request(id, true, vars)).collect();
+        Self { protocol: Protocol::FastCgi, request, answers: count.into(), keep: true }
+    }
+
+    fn walk(&self, bytes: &[u8], answers: &mut Answers) -> Result<usize> {
+        match self.protocol {
+            Protocol::FastCgi => fastcgi::walk(bytes, answers),
+            Protocol::Lsapi => lsapi::walk(bytes, answers),
+            Protocol::Scgi | Protocol::Uwsgi | Protocol::Http => plain::walk(bytes, answers),
+        }
+    }
 }
 
 /// What has come of the answers to one write.
@@ -46,11 +90,13 @@ impl Answers {
         Ok(id.checked_sub(1).and_then(|index| self.pages.get_mut(index)).ok_or("an answer to a request that nobody made")?)
     }
 
-    /// Takes note that an answer has ended, if it is the right one: a head, and the hello as its body.
+    /// Takes note that an answer has ended, if it is the right one: a head that speaks of no error, and the hello as its body.
     pub(crate) fn complete(&mut self, id: usize) -> Result<()> {
         let page = self.page(id)?;
-        let right = page.strip_suffix(HELLO).is_some_and(|head| head.ends_with(b"\r\n\r\n") && !head.starts_with(b"Status: 5"));
-        if !right {
+        let head = page.strip_suffix(HELLO).filter(|head| head.ends_with(b"\r\n\r\n"));
+        let tells_another_status =
+            |head: &[u8]| [&b"Status: "[..], b"HTTP/1.1 "].iter().any(|name| head.strip_prefix(*name).is_some_and(|rest| !rest.starts_with(b"200 ")));
+        if head.is_none_or(tells_another_status) {
             return Err(format!("a wrong answer: {}", String::from_utf8_lossy(page)).into());
         }
         page.clear();
@@ -61,19 +107,23 @@ impl Answers {
     pub(crate) fn all_complete(&self) -> bool {
         self.complete == self.pages.len()
     }
+
+    fn clear(&mut self) {
+        self.complete = 0;
+    }
 }
 
 /// Makes `requests` requests at `socket`, `in_flight` connections at a time: a connection gets its next request when its answer is whole, and they take turns.
 pub(crate) fn play(socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64) -> Result<()> {
     let mut busy = VecDeque::with_capacity(in_flight);
     let mut idle = Vec::with_capacity(in_flight);
-    let mut buffer = Vec::with_capacity(64 * 1024);
+    let mut reader = Reader { answers: Answers::new(exchange.answers), buffer: vec![0; ROOM] };
     let mut sent = 0;
     while sent < requests {
         if busy.len() == in_flight.max(1)
             && let Some(connection) = busy.pop_front()
         {
-            idle.extend(receive(connection, exchange, &mut buffer)?);
+            idle.extend(reader.receive(connection, exchange)?);
         }
         let mut connection = match idle.pop() {
             Some(connection) => connection,
@@ -83,7 +133,7 @@ pub(crate) fn play(socket: &Path, exchange: &Exchange, in_flight: usize, request
         busy.push_back(connection);
         sent += u64::try_from(exchange.answers)?;
     }
-    busy.into_iter().try_for_each(|connection| receive(connection, exchange, &mut buffer).map(drop))
+    busy.into_iter().try_for_each(|connection| reader.receive(connection, exchange).map(drop))
 }
 
 fn connect(socket: &Path) -> Result<UnixStream> {
@@ -92,34 +142,43 @@ fn connect(socket: &Path) -> Result<UnixStream> {
     Ok(connection)
 }
 
-/// Reads the answers that are due on a connection, and gives it back if it is to be used again.
-fn receive(mut connection: UnixStream, exchange: &Exchange, buffer: &mut Vec<u8>) -> Result<Option<UnixStream>> {
-    let mut answers = Answers::new(exchange.answers);
-    let mut chunk = [0; 64 * 1024];
-    buffer.clear();
-    while !answers.all_complete() {
-        let read = read(&mut connection, &mut chunk)?;
-        if read == 0 {
-            return Err(format!("the connection ended in an answer: {}", String::from_utf8_lossy(buffer)).into());
+/// What is used again from one answer to the next.
+struct Reader {
+    answers: Answers,
+    buffer: Vec<u8>,
+}
+
+impl Reader {
+    /// Reads the answers that are due on a connection, and gives it back if it is to be used again.
+    fn receive(&mut self, mut connection: UnixStream, exchange: &Exchange) -> Result<Option<UnixStream>> {
+        self.answers.clear();
+        let mut have = 0;
+        while !self.answers.all_complete() {
+            let read = read(&mut connection, self.buffer.get_mut(have..).unwrap_or_default())?;
+            have += read;
+            let came = self.buffer.get(..have).unwrap_or_default();
+            if read == 0 {
+                return Err(format!("the connection ended, or the answer has no end: {}", String::from_utf8_lossy(came)).into());
+            }
+            let walked = exchange.walk(came, &mut self.answers)?;
+            self.buffer.copy_within(walked..have, 0);
+            have -= walked;
         }
-        buffer.extend_from_slice(chunk.get(..read).unwrap_or_default());
-        let walked = fastcgi::walk(buffer, &mut answers)?;
-        buffer.drain(..walked);
-    }
-    if !buffer.is_empty() {
-        return Err("more came than was asked for".into());
-    }
-    if exchange.keep {
-        return Ok(Some(connection));
-    }
-    match read(&mut connection, &mut chunk)? {
-        0 => Ok(None),
-        _ => Err("the server goes on after the end of its answer".into()),
+        if have > 0 {
+            return Err("more came than was asked for".into());
+        }
+        if exchange.keep {
+            return Ok(Some(connection));
+        }
+        if exchange.protocol != Protocol::Lsapi && read(&mut connection, &mut self.buffer)? > 0 {
+            return Err("the server goes on after the end of its answer".into());
+        }
+        Ok(None)
     }
 }
 
-fn read(connection: &mut UnixStream, chunk: &mut [u8]) -> Result<usize> {
-    connection.read(chunk).map_err(|error| match error.kind() {
+fn read(connection: &mut UnixStream, buffer: &mut [u8]) -> Result<usize> {
+    connection.read(buffer).map_err(|error| match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => "no answer, or no end of the connection after it".into(),
         _ => error.into(),
     })

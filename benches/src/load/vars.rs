@@ -38,3 +38,21 @@ pub(crate) fn browser(script: &str) -> Vec<(&'static str, String)> {
     ];
     vars.into_iter().map(|(name, value)| (name, value.to_owned())).collect()
 }
+
+/// The headers that the variables stand for, as a browser writes them.
+pub(crate) fn headers(vars: &[(&str, String)]) -> Vec<(String, String)> {
+    let title = |word: &str| word.chars().enumerate().map(|(at, char)| if at == 0 { char } else { char.to_ascii_lowercase() }).collect::<String>();
+    let name = |var: &str| var.split('_').map(title).collect::<Vec<_>>().join("-");
+    vars.iter().filter_map(|(var, value)| Some((name(var.strip_prefix("HTTP_")?), value.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_written_as_browsers_write_them() {
+        let vars = [("HTTP_USER_AGENT", "x".to_owned()), ("SERVER_NAME", "y".to_owned()), ("HTTP_HOST", "z".to_owned())];
+        assert_eq!(headers(&vars), [("User-Agent".to_owned(), "x".to_owned()), ("Host".to_owned(), "z".to_owned())]);
+    }
+}

@@ -1,7 +1,7 @@
 //! Bytes to records. The content is a slice of the read buffer, never a copy.
 
 use super::{Record, RecordType, VERSION_1};
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio_util::codec::Decoder;
 
 /// Decodes records.
@@ -42,10 +42,16 @@ impl Decoder for RecordCodec {
             src.reserve(whole - src.len());
             return Ok(None);
         }
+        let (kind, id) = (RecordType(kind), u16::from_be_bytes([id1, id0]));
+        if len == 0 {
+            // The ends of streams, two for each request; a slice of nothing would be paid for with a reference to the buffer.
+            src.advance(whole);
+            return Ok(Some(Record { kind, id, content: Bytes::new() }));
+        }
         let mut record = src.split_to(whole);
         record.advance(HEAD);
         record.truncate(len);
-        Ok(Some(Record { kind: RecordType(kind), id: u16::from_be_bytes([id1, id0]), content: record.freeze() }))
+        Ok(Some(Record { kind, id, content: record.freeze() }))
     }
 }
 

@@ -11,10 +11,8 @@ use crate::{
     proto::{Event, Outbox, Params, Refusal, RequestId, ResponsePart, Rest, Role, Violation, Wire},
 };
 use bytes::{Bytes, BytesMut};
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use rustc_hash::FxHashMap;
+use std::{collections::VecDeque, sync::Arc};
 use tokio_util::codec::Decoder as _;
 
 /// The largest content of one record that we send: the most that fits, cut to a multiple of eight as specification 3.3 recommends.
@@ -28,7 +26,8 @@ const MANAGEMENT_BACKLOG: usize = 256 * 1024;
 pub(crate) struct Connection {
     limits: Arc<Limits>,
     codec: RecordCodec,
-    streams: HashMap<RequestId, Stream>,
+    /// There are no more ids than 65,536, so that nobody gains anything by choosing them for their hashes.
+    streams: FxHashMap<RequestId, Stream>,
     told_later: VecDeque<Event>,
     begun: u64,
     params_held: usize,
@@ -107,7 +106,15 @@ impl Gathered {
 
 impl Connection {
     pub(crate) fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, codec: RecordCodec, streams: HashMap::new(), told_later: VecDeque::new(), begun: 0, params_held: 0, close_after_last: false }
+        Self {
+            limits,
+            codec: RecordCodec,
+            streams: FxHashMap::default(),
+            told_later: VecDeque::new(),
+            begun: 0,
+            params_held: 0,
+            close_after_last: false,
+        }
     }
 
     /// Takes one record and tells what it means, if it means anything to the driver.

@@ -14,45 +14,43 @@ pub(crate) enum PairError {
 
 /// Finds the pairs in `bytes`, at most `max` of them. Nothing is copied or allocated by a length that a peer claims.
 pub(crate) fn decode(bytes: &[u8], max: usize) -> Result<Vec<PairSpan>, PairError> {
+    let end = u32::try_from(bytes.len()).map_err(|_| PairError::Malformed)?;
     // The shortest pair takes two bytes; about 30 is usual, so that one allocation is enough for ordinary requests.
-    let mut pairs = Vec::with_capacity(max.min(bytes.len() / 16 + 1));
-    let mut at = 0;
-    while at < bytes.len() {
-        let name_len = length(bytes, &mut at)?;
-        let value_len = length(bytes, &mut at)?;
-        let name = at..at + name_len;
-        let value = name.end..name.end + value_len;
-        if value.end > bytes.len() {
-            return Err(PairError::Malformed);
-        }
+    let mut pairs = Vec::with_capacity(max.min(bytes.len() / 32 + 8));
+    let (mut rest, mut at) = (bytes, 0_u32);
+    while !rest.is_empty() {
+        let (name_len, value_len, head_len) = lengths(rest)?;
+        let name = at + head_len;
+        let value = name.checked_add(name_len).ok_or(PairError::Malformed)?;
+        let next = value.checked_add(value_len).filter(|next| *next <= end).ok_or(PairError::Malformed)?;
         if pairs.len() == max {
             return Err(PairError::TooMany);
         }
-        at = value.end;
-        pairs.push((narrow(name)?, narrow(value)?));
+        pairs.push((name..value, value..next));
+        rest = rest.get((next - at) as usize..).unwrap_or_default();
+        at = next;
     }
     Ok(pairs)
 }
 
-/// A length at `at`, which moves behind it. At most 2^31 - 1, so that the sum of two and a position fits a `usize` of 64 bits.
-fn length(bytes: &[u8], at: &mut usize) -> Result<usize, PairError> {
-    let rest = bytes.get(*at..).unwrap_or_default();
-    match *rest {
-        [short, ..] if short < 0x80 => {
-            *at += 1;
-            Ok(usize::from(short))
-        }
-        [b3, b2, b1, b0, ..] => {
-            *at += 4;
-            Ok(u32::from_be_bytes([b3 & 0x7F, b2, b1, b0]) as usize)
-        }
-        _ => Err(PairError::Malformed),
+/// The two lengths at the start of `bytes`, and how many bytes they take.
+fn lengths(bytes: &[u8]) -> Result<(u32, u32, u32), PairError> {
+    // Nearly every pair is of this form.
+    if let [name @ 0..0x80, value @ 0..0x80, ..] = *bytes {
+        return Ok((name.into(), value.into(), 2));
     }
+    let (name, name_head) = length(bytes)?;
+    let (value, value_head) = length(bytes.get(name_head as usize..).unwrap_or_default())?;
+    Ok((name, value, name_head + value_head))
 }
 
-fn narrow(range: std::ops::Range<usize>) -> Result<std::ops::Range<u32>, PairError> {
-    let narrow = |at: usize| u32::try_from(at).map_err(|_| PairError::Malformed);
-    Ok(narrow(range.start)?..narrow(range.end)?)
+/// The length at the start of `bytes`, at most 2^31 - 1, and how many bytes it takes.
+fn length(bytes: &[u8]) -> Result<(u32, u32), PairError> {
+    match *bytes {
+        [short @ 0..0x80, ..] => Ok((short.into(), 1)),
+        [b3, b2, b1, b0, ..] => Ok((u32::from_be_bytes([b3 & 0x7F, b2, b1, b0]), 4)),
+        _ => Err(PairError::Malformed),
+    }
 }
 
 /// Appends a pair, each length in its shortest form.

@@ -27,7 +27,6 @@ use crate::{
         exchanges::Permit,
         inbox::{self, Expected},
         intake::{insert_extensions, not_a_request, refused},
-        socket::Socket,
     },
 };
 use http::{Method, Request, StatusCode, Version, header, request::Parts};
@@ -50,7 +49,7 @@ impl Entrance {
     pub(super) fn new(common: Handle, app: BoxApp, shared: Arc<Shared>) -> Self {
         let peer = common.lock().socket.peer_addr();
         // Any user of the machine may connect to a port of it; a Unix socket is for whom its permissions let in.
-        let is_unix = matches!(common.lock().socket, Socket::Unix(_));
+        let is_unix = common.lock().socket.is_unix();
         let (trust, profile) = match shared.http.peer {
             HttpPeer::Passenger => (Trust::Passenger, Some(&profile::PASSENGER)),
             HttpPeer::Lsnode => (Trust::Lsnode, Some(&profile::LITESPEED)),
