@@ -29,8 +29,13 @@ usage: lodger-bench [FAMILY…] [OPTION…]
 type Family = fn(&Context) -> Result<Section>;
 
 /// All families, in the order of the report.
-const FAMILIES: &[(&str, Family)] =
-    &[("socket", families::socket::run), ("cgi", families::cgi::run), ("bodies", families::bodies::run), ("sizes", families::sizes::run)];
+const FAMILIES: &[(&str, Family)] = &[
+    ("socket", families::socket::run),
+    ("cgi", families::cgi::run),
+    ("bodies", families::bodies::run),
+    ("memory", families::memory::run),
+    ("sizes", families::sizes::run),
+];
 
 fn main() -> ExitCode {
     match bench() {

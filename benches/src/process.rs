@@ -63,7 +63,6 @@ impl Server {
     }
 
     /// The memory that it and the processes it started hold (proportional set size), in bytes.
-    #[allow(dead_code, reason = "no family measures memory yet")]
     pub(crate) fn pss(&self) -> Result<u64> {
         family(self.pid()).into_iter().map(pss).sum()
     }
@@ -129,7 +128,6 @@ pub(crate) fn cpu(pid: u32) -> Result<u64> {
 }
 
 /// The memory of a process, pages that it shares divided by how many share them, in bytes.
-#[allow(dead_code, reason = "no family measures memory yet")]
 pub(crate) fn pss(pid: u32) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).ok_or("smaps_rollup has no Pss")?;

@@ -2,5 +2,6 @@
 
 pub(crate) mod bodies;
 pub(crate) mod cgi;
+pub(crate) mod memory;
 pub(crate) mod sizes;
 pub(crate) mod socket;
