@@ -50,6 +50,13 @@ impl Context {
         Ok(context)
     }
 
+    /// From now on servers run on the core of the load.
+    pub(crate) fn share_a_core(&mut self) -> Result<()> {
+        let core = self.cores.map_or(0, |cores| cores.load);
+        self.cores = Some(Cores { servers: core, load: core });
+        stay_on(core)
+    }
+
     /// Whether a peer of this name is to be measured.
     pub(crate) fn wants(&self, peer: &str) -> bool {
         self.peers.is_empty() || self.peers.iter().any(|name| name == peer)
@@ -121,8 +128,8 @@ impl Context {
     /// A sentence on who ran where.
     pub(crate) fn cores_sentence(&self) -> &'static str {
         match self.cores {
-            Some(_) => "The server has one core for itself and the load another.",
-            None => "Server and load share the only core.",
+            Some(cores) if cores.servers != cores.load => "The server has one core for itself and the load another.",
+            _ => "Server and load share a core.",
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     context::Context,
     load::{self, Exchange, Protocol, vars},
     peers::{self, Peer, WAYS, Way},
-    report::{Bound, Result, Section, Table, Target, median, microseconds, ratio},
+    report::{Bound, Result, Section, Table, Target, Versions, median, microseconds, ratio},
 };
 
 /// How many requests are on one connection at a time in the third way.
@@ -87,7 +87,7 @@ fn times(one: &Figures, other: &Figures, way: usize) -> Option<f64> {
     (!ratios.is_empty()).then(|| median(&ratios))
 }
 
-fn report(context: &Context, measured: &[(Peer, Figures)], versions: Vec<(String, String)>) -> Result<Section> {
+fn report(context: &Context, measured: &[(Peer, Figures)], versions: Versions) -> Result<Section> {
     let (_, limit) = measured.first().ok_or("the limit was not measured")?;
     let is_other_protocol = |peer: &Peer| peer.name.starts_with("lodger,");
     let against_limit = table(measured.iter().filter(|(peer, _)| !is_other_protocol(peer)), limit, &WAYS);
