@@ -11,6 +11,10 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::{Path, PathBuf},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicI32, AtomicU32, Ordering},
+    },
     time::Duration,
 };
 use tokio::io::{
@@ -281,6 +285,95 @@ pub(crate) fn take(fd: impl AsFd, buf: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the buffer is live and as long as it is told to be.
     let len = unsafe { libc::recv(fd.as_fd().as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), libc::MSG_DONTWAIT) };
     usize::try_from(len).map_err(|_| io::Error::last_os_error())
+}
+
+/// A signal that is counted in the place of what it did before.
+struct Counted {
+    signal: libc::c_int,
+    came: AtomicU32,
+    /// What was done with it before us.
+    before: OnceLock<libc::sigaction>,
+}
+
+impl Counted {
+    const fn new(signal: libc::c_int) -> Self {
+        Self { signal, came: AtomicU32::new(0), before: OnceLock::new() }
+    }
+}
+
+/// In the order of [`signals_came`].
+static COUNTED: [Counted; 3] = [Counted::new(libc::SIGTERM), Counted::new(libc::SIGINT), Counted::new(libc::SIGUSR1)];
+
+/// The eventfd that is written to when one of them comes; none at first.
+static BELL: AtomicI32 = AtomicI32::new(-1);
+
+/// Counts SIGTERM, SIGINT and SIGUSR1 from now on. A handler that somebody else has installed for one of them is called too.
+pub(crate) fn count_signals() -> io::Result<()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    for Counted { signal, before, .. } in &COUNTED {
+        if before.get().is_some() {
+            continue;
+        }
+        let mut now = MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: asks for what is in force, into a buffer of the right type.
+        check(unsafe { libc::sigaction(*signal, std::ptr::null(), now.as_mut_ptr()) })?;
+        // SAFETY: zeroed bytes are a valid sigaction, and the call filled them in.
+        let now = unsafe { now.assume_init() };
+        // Before the handler, which looks for it.
+        before.get_or_init(|| now);
+        let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = note_signal;
+        let ours = libc::sigaction { sa_sigaction: handler as libc::sighandler_t, sa_flags: libc::SA_SIGINFO | libc::SA_RESTART, ..now };
+        // SAFETY: the handler has the signature that SA_SIGINFO asks for, and does only what signal-safety(7) allows.
+        check(unsafe { libc::sigaction(*signal, &raw const ours, std::ptr::null_mut()) })?;
+    }
+    Ok(())
+}
+
+/// Runs in the middle of anything: it may use atomics and write(2), and must leave errno as it was.
+extern "C" fn note_signal(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let Some(counted) = COUNTED.iter().find(|counted| counted.signal == signal) else { return };
+    counted.came.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: the place of errno is valid in every thread.
+    let errno = unsafe { &mut *libc::__errno_location() };
+    let kept = *errno;
+    let one: u64 = 1;
+    // SAFETY: eight live bytes; a number that is not open is an error, and nobody waits then.
+    unsafe { libc::write(BELL.load(Ordering::SeqCst), (&raw const one).cast(), size_of::<u64>()) };
+    *errno = kept;
+    let Some(before) = counted.before.get() else { return };
+    match before.sa_sigaction {
+        libc::SIG_DFL | libc::SIG_IGN => {}
+        handler if before.sa_flags & libc::SA_SIGINFO != 0 => {
+            // SAFETY: whoever installed it with this flag promised this signature to the kernel.
+            let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = unsafe { std::mem::transmute(handler) };
+            handler(signal, info, context);
+        }
+        handler => {
+            // SAFETY: as above, without the flag.
+            let handler: extern "C" fn(libc::c_int) = unsafe { std::mem::transmute(handler) };
+            handler(signal);
+        }
+    }
+}
+
+/// How often SIGTERM, SIGINT and SIGUSR1 have come since they are counted.
+pub(crate) fn signals_came() -> [u32; 3] {
+    [0, 1, 2].map(|at: usize| COUNTED.get(at).map_or(0, |counted| counted.came.load(Ordering::SeqCst)))
+}
+
+/// A descriptor on which epoll sees an edge whenever a signal is counted. Nothing is ever to be read from it.
+pub(crate) fn signal_bell() -> io::Result<OwnedFd> {
+    if BELL.load(Ordering::SeqCst) < 0 {
+        // SAFETY: has no preconditions; the result is checked.
+        let made = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
+        if BELL.compare_exchange(-1, made, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            // SAFETY: the call above made it, and nobody else knows it. Another thread was quicker.
+            drop(unsafe { OwnedFd::from_raw_fd(made) });
+        }
+    }
+    // It is never closed, since a signal may come at any time.
+    duplicate(BELL.load(Ordering::SeqCst))
 }
 
 /// Asks a process to leave.

@@ -2,25 +2,37 @@
 
 use crate::sys;
 use std::{
+    fs::File,
     future::{Future, pending},
     io,
     io::IsTerminal as _,
     os::fd::OwnedFd,
     sync::OnceLock,
+    time::Duration,
 };
 use tokio::{
-    io::Interest,
-    signal::unix::{Signal, SignalKind, signal},
+    io::{Interest, unix::AsyncFd},
+    time::sleep,
 };
 use tokio_util::task::TaskTracker;
 
-/// The signals by which web servers, supervisors and people tell a program to leave.
+/// How often signals are looked at where no descriptor can be had that tells of them.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Where SIGINT stands among the signals that are counted.
+const INTERRUPT: usize = 1;
+
+/// The signals by which web servers, supervisors and people tell a program to leave: SIGTERM, SIGINT, and SIGUSR1, which LiteSpeed and older lighttpd send
+/// to FastCGI programs.
+///
+/// tokio has streams of signals too, for which every process makes a pair of sockets and room for 65 signals when its runtime starts: an eighth of the time
+/// that a CGI program takes from its start to its end.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    /// LiteSpeed and older lighttpd send it to FastCGI programs.
-    user1: Signal,
+    /// How often each was noticed.
+    noticed: [u32; 3],
+    /// Tells that one came; made when somebody waits.
+    bell: Option<AsyncFd<File>>,
 }
 
 impl Signals {
@@ -30,20 +42,13 @@ impl Signals {
     ///
     /// When the kernel refuses.
     pub(crate) fn watch() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            user1: signal(SignalKind::user_defined1())?,
-        })
+        sys::count_signals()?;
+        Ok(Self { noticed: sys::signals_came(), bell: None })
     }
 
     /// Waits for the first of them.
     pub(crate) async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = self.user1.recv() => {}
-        }
+        self.next(|_| true).await;
     }
 
     /// Waits for the impatience of a person: an interrupt from a terminal, while the process is leaving already.
@@ -51,9 +56,31 @@ impl Signals {
     /// A second SIGTERM does not cut anything short: Apache sends one as a matter of course.
     pub(crate) async fn impatience(&mut self) {
         loop {
-            self.interrupt.recv().await;
+            self.next(|signal| signal == INTERRUPT).await;
             if io::stderr().is_terminal() {
                 return;
+            }
+        }
+    }
+
+    /// Waits for one of the `wanted` signals that was not noticed yet.
+    async fn next(&mut self, wanted: impl Fn(usize) -> bool) {
+        loop {
+            let mut signals = self.noticed.iter_mut().zip(sys::signals_came()).enumerate();
+            if let Some((_, (noticed, came))) = signals.find(|(at, (noticed, came))| wanted(*at) && **noticed != *came) {
+                *noticed = came;
+                return;
+            }
+            if self.bell.is_none() {
+                self.bell = sys::signal_bell().and_then(|bell| Ok(sys::async_fd(bell.into(), Interest::READABLE)?)).ok();
+            }
+            match &self.bell {
+                // Cleared before the next look at the counts, so that a signal between the two is seen by one of them.
+                Some(bell) => match bell.readable().await {
+                    Ok(mut ready) => ready.clear_ready(),
+                    Err(_) => sleep(LOOK).await,
+                },
+                None => sleep(LOOK).await,
             }
         }
     }
