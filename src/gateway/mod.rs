@@ -12,7 +12,7 @@ use crate::{
     cgi::CgiVars,
     profile::{self, Profile},
 };
-pub(crate) use facts::Facts;
+pub(crate) use facts::{Facts, Vars};
 #[cfg(not(feature = "cli"))]
 pub(crate) use facts::socket_mode_argument;
 use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
