@@ -7,6 +7,7 @@ mod load;
 mod page;
 mod peers;
 mod process;
+mod programs;
 mod report;
 
 use context::Context;
@@ -28,7 +29,13 @@ usage: lodger-bench [FAMILY…] [OPTION…]
 type Family = fn(&Context) -> Result<Section>;
 
 /// All families, in the order of the report.
-const FAMILIES: &[(&str, Family)] = &[("socket", families::socket::run)];
+const FAMILIES: &[(&str, Family)] = &[
+    ("socket", families::socket::run),
+    ("cgi", families::cgi::run),
+    ("bodies", families::bodies::run),
+    ("memory", families::memory::run),
+    ("sizes", families::sizes::run),
+];
 
 fn main() -> ExitCode {
     match bench() {

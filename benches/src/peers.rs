@@ -45,19 +45,21 @@ impl Peer {
 /// Builds a program if need be, starts it, and tells its version. lodger is several, one for each protocol.
 type Start = fn(&Context) -> Result<(Vec<Peer>, String)>;
 
+/// The word that asks for a peer, what its version is one of, and how it is started.
+const ALL: [(&str, &str, Start); 7] = [
+    ("limit", "gcc, for the limit", limit),
+    ("lodger", "lodger", lodger),
+    ("libfcgi", "libfcgi", libfcgi),
+    ("tokio-fastcgi", "tokio-fastcgi", tokio_fastcgi),
+    ("go", "Go", go),
+    ("php", "PHP-FPM", php),
+    ("axum", "axum", axum),
+];
+
 /// Builds and starts the peers that are wanted, the limit first, and tells their versions.
 pub(crate) fn start(context: &Context) -> Result<(Vec<Peer>, Versions)> {
     let (mut peers, mut versions) = (Vec::new(), Versions::new());
-    let all: [(&str, &str, Start); 7] = [
-        ("limit", "gcc, for the limit", limit),
-        ("lodger", "lodger", lodger),
-        ("libfcgi", "libfcgi", libfcgi),
-        ("tokio-fastcgi", "tokio-fastcgi", tokio_fastcgi),
-        ("go", "Go", go),
-        ("php", "PHP-FPM", php),
-        ("axum", "axum", axum),
-    ];
-    for (key, program, start) in all {
+    for (key, program, start) in ALL {
         if key == "limit" || context.wants(key) {
             let (started, version) = start(context).map_err(|error| format!("{key}: {error}"))?;
             peers.extend(started);
@@ -65,6 +67,15 @@ pub(crate) fn start(context: &Context) -> Result<(Vec<Peer>, Versions)> {
         }
     }
     Ok((peers, versions))
+}
+
+/// One peer without a second process of the same program beside it, for what two would share.
+pub(crate) fn alone(context: &Context, key: &str) -> Result<(Peer, String)> {
+    let (_, _, start) = ALL.iter().find(|(name, _, _)| *name == key).ok_or_else(|| format!("what is {key}?"))?;
+    let (started, version) = start(context).map_err(|error| format!("{key}: {error}"))?;
+    let mut peer = started.into_iter().next().ok_or("no process")?;
+    peer.many = None;
+    Ok((peer, version))
 }
 
 fn limit(context: &Context) -> Result<(Vec<Peer>, String)> {

@@ -63,7 +63,6 @@ impl Server {
     }
 
     /// The memory that it and the processes it started hold (proportional set size), in bytes.
-    #[allow(dead_code, reason = "no family measures memory yet")]
     pub(crate) fn pss(&self) -> Result<u64> {
         family(self.pid()).into_iter().map(pss).sum()
     }
@@ -129,10 +128,16 @@ pub(crate) fn cpu(pid: u32) -> Result<u64> {
 }
 
 /// The memory of a process, pages that it shares divided by how many share them, in bytes.
-#[allow(dead_code, reason = "no family measures memory yet")]
 pub(crate) fn pss(pid: u32) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).ok_or("smaps_rollup has no Pss")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+}
+
+/// The most memory that a process had resident at one time, shared pages included, in bytes.
+pub(crate) fn peak_memory(pid: u32) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("status has no VmHWM")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }
 

@@ -1,3 +1,7 @@
 //! The families of benchmarks, each in a file of its own with one function, `run`.
 
+pub(crate) mod bodies;
+pub(crate) mod cgi;
+pub(crate) mod memory;
+pub(crate) mod sizes;
 pub(crate) mod socket;
