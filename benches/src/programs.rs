@@ -56,6 +56,6 @@ pub(crate) fn size(program: &Path) -> Result<u64> {
 }
 
 /// The cargo that runs this program, if one does.
-fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
