@@ -1,7 +1,7 @@
 //! [`run`](crate::run()): a whole program in one call. Decides who started it first, then makes a runtime of the right size, then serves.
 
 use crate::{
-    app::{BoxApp, IntoApp, ResponseBody},
+    app::{App as _, BoxApp, IntoApp, ResponseBody},
     body::Body,
     cgi::response,
     diagnostic::codes as code,
@@ -305,15 +305,15 @@ fn retrying<M>(app: impl IntoApp<M>, error: &BoxError) -> BoxApp {
                 }
                 start.tried = Instant::now();
             }
-            let built = start.built.clone();
+            let call = start.built.as_ref().map(|app| app.call(request));
             drop(start);
-            match built {
-                Some(app) => tower::ServiceExt::oneshot(app, request).await,
+            match call {
+                Some(call) => call.await,
                 None => unavailable(),
             }
         }
     });
-    BoxApp::new(service)
+    service.into_box()
 }
 
 fn unavailable() -> Result<Response<ResponseBody>, BoxError> {

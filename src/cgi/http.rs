@@ -3,7 +3,7 @@
 use super::{
     cookie,
     mount::{self, MountFacts},
-    request::{Meta, VarError, host, ip_addr, strip},
+    request::{Meta, VarError, host, ip_addr, last_of, stays_behind, strip},
     uri,
 };
 use crate::profile::Profile;
@@ -74,16 +74,10 @@ fn origin_form(target: &Uri) -> Result<PathAndQuery, VarError> {
     uri::path_and_query(&Bytes::from(format!("/{}", original.as_str())))
 }
 
-/// Of each list only the last element counts: proxies append, and everything before it may be the client's own.
-fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    let last = headers.get_all(name).into_iter().next_back()?;
-    last.as_bytes().rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii).filter(|value| !value.is_empty())
-}
-
 fn client(headers: &HeaderMap, arrival: &Arrival<'_>) -> Option<SocketAddr> {
     let told = match arrival.trust {
-        Trust::Forwarded | Trust::Lsnode => last(headers, "x-forwarded-for"),
-        Trust::Passenger => last(headers, "!~passenger-client-address"),
+        Trust::Forwarded | Trust::Lsnode => last_of(headers, "x-forwarded-for"),
+        Trust::Passenger => last_of(headers, "!~passenger-client-address"),
         Trust::Nobody => None,
     };
     told.and_then(ip_addr).map(|ip| SocketAddr::new(ip, 0)).or(arrival.peer)
@@ -91,8 +85,8 @@ fn client(headers: &HeaderMap, arrival: &Arrival<'_>) -> Option<SocketAddr> {
 
 fn scheme(headers: &HeaderMap, trust: Trust) -> Option<&[u8]> {
     match trust {
-        Trust::Forwarded => last(headers, "x-forwarded-proto"),
-        Trust::Passenger => last(headers, "!~passenger-proto"),
+        Trust::Forwarded => last_of(headers, "x-forwarded-proto"),
+        Trust::Passenger => last_of(headers, "!~passenger-proto"),
         Trust::Lsnode | Trust::Nobody => None,
     }
 }
@@ -107,7 +101,7 @@ fn host_of(parts: &Parts, trust: Trust) -> Result<Option<String>, VarError> {
     }
     let own = first.filter(|host| !host.is_empty()).map(host).transpose()?;
     let absolute = parts.uri.authority().map(|authority| host(authority.as_str().as_bytes())).transpose()?;
-    let forwarded = matches!(trust, Trust::Forwarded | Trust::Lsnode).then(|| last(&parts.headers, "x-forwarded-host")).flatten();
+    let forwarded = matches!(trust, Trust::Forwarded | Trust::Lsnode).then(|| last_of(&parts.headers, "x-forwarded-host")).flatten();
     Ok(forwarded.and_then(|forwarded| host(forwarded).ok()).or(absolute).or(own))
 }
 
@@ -131,13 +125,11 @@ fn leave_out(headers: &mut HeaderMap, arrival: &Arrival<'_>) {
     }
 }
 
-/// `Proxy` would become the proxy of HTTP clients in the environment (CVE-2016-5385, "httpoxy"). The hop-by-hop headers of RFC 9110, 7.6.1 speak of the
-/// connection between the web server and us; two of them ask for an upgrade.
+/// Two of the headers that speak of a connection ask for an upgrade, and reach an app that can be given one.
 fn is_for_the_app(name: &HeaderName, arrival: &Arrival<'_>) -> bool {
     match name.as_str() {
-        "proxy" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "te" | "trailer" => false,
-        "connection" | "upgrade" => arrival.upgrade,
-        name => !name.starts_with(OF_PASSENGER),
+        "connection" | "upgrade" if arrival.upgrade => true,
+        name => !stays_behind(name.as_bytes()) && !name.starts_with(OF_PASSENGER),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A response to a CGI header block, and back again (RFC 3875, 6.2 and 6.3).
 
+use super::request::plain_number;
 use crate::profile::Profile;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
@@ -55,10 +56,13 @@ impl Head {
         let no_content = upgrades || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
         let declared = declared_length(&headers)?;
         if !upgrades {
-            leave_out_connection(&mut headers);
+            headers.remove(header::CONTENT_LENGTH);
+            if headers.keys().any(speaks_of_connection) {
+                leave_out_connection(&mut headers);
+            }
         }
         // The types of http do not allow these bytes; a response is not split even if one day they do.
-        let splitting = headers.iter().find(|(_, value)| value.as_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
+        let splitting = headers.iter().find(|(_, value)| memchr::memchr3(b'\r', b'\n', 0, value.as_bytes()).is_some());
         if let Some((name, _)) = splitting {
             return Err(ResponseError::Splitting(name.clone()));
         }
@@ -91,13 +95,17 @@ impl Head {
 
     /// Whether this web server would refuse the head; then, what to tell the developer.
     pub(crate) fn over_budget(&self, profile: &Profile) -> Option<String> {
-        let lines = || {
-            let headers = self.headers.iter().map(|(name, value)| ("", name.as_str(), value.len()));
-            let variables = self.variables.iter().map(|(name, value)| (VARIABLE, name.as_str(), value.len()));
-            headers.chain(variables).map(|(prefix, name, value)| (prefix, name, prefix.len() + name.len() + value + 4))
-        };
-        let (prefix, name, fattest) = lines().max_by_key(|(.., size)| *size)?;
-        let (block, count) = lines().fold((0, 0), |(block, count), (.., size)| (block + size, count + 1));
+        let headers = self.headers.iter().map(|(name, value)| ("", name.as_str(), value.len()));
+        let variables = self.variables.iter().map(|(name, value)| (VARIABLE, name.as_str(), value.len()));
+        let (mut block, mut count, mut fattest) = (0, 0, ("", "", 0));
+        for (prefix, name, value) in headers.chain(variables) {
+            let size = prefix.len() + name.len() + value + 4;
+            (block, count) = (block + size, count + 1);
+            if size > fattest.2 {
+                fattest = (prefix, name, size);
+            }
+        }
+        let (prefix, name, fattest) = fattest;
         let what = if block > profile.header_block {
             format!("its headers take {block} bytes, more than the {} it takes in all", profile.header_block)
         } else if fattest > profile.header_line {
@@ -138,28 +146,24 @@ impl Head {
 }
 
 fn leave_out_connection(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .collect();
-    for name in named {
+    let named = headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let named: Vec<HeaderName> = named.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect();
+    let own: Vec<HeaderName> = headers.keys().filter(|name| speaks_of_connection(name)).cloned().collect();
+    for name in named.into_iter().chain(own) {
         headers.remove(name);
     }
-    for name in [header::CONTENT_LENGTH, header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TRAILER, header::TE] {
-        headers.remove(name);
-    }
-    for name in ["keep-alive", "proxy-connection", "status"] {
-        headers.remove(name);
-    }
+}
+
+/// Whether a header is about the connection to the web server and not about the response. `Status` is how CGI says the status.
+fn speaks_of_connection(name: &HeaderName) -> bool {
+    matches!(*name, header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE | header::TRAILER | header::TE)
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "status")
 }
 
 fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, ResponseError> {
     let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(first) = values.next() else { return Ok(None) };
-    let length = first.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).and_then(|text| text.parse().ok());
-    match length {
+    match plain_number(first.as_bytes()) {
         Some(length) if values.all(|other| other == first) => Ok(Some(length)),
         _ => Err(ResponseError::ContentLength),
     }

@@ -4,8 +4,8 @@
 //! stays in the socket until the response has gone out whole ([`Appetite::LastByte`]).
 
 use super::{
-    Appetite, Event, Outbox, PairSpan, Params, Refusal, RequestId, ResponsePart, Rest, Violation, Wire,
-    plain::{BodyLength, ID, Plain},
+    Appetite, Event, NotOneLength, Outbox, PairSpan, Params, Refusal, RequestId, ResponsePart, Rest, Violation, Wire, one_length,
+    plain::{self, BodyLength, ID, Plain},
 };
 use crate::{limits::Limits, profile::Abort};
 use bytes::{Bytes, BytesMut};
@@ -45,8 +45,8 @@ pub(crate) struct Announced<D> {
 enum State {
     /// The head is on its way; it takes so many bytes.
     Head { len: usize },
-    /// The variables are known; so many bytes of the body were not told yet.
-    Body { body: Plain, left: u64 },
+    /// The variables are known.
+    Body(Plain),
     /// The request was refused. What comes is thrown away until the peer has seen the answer and leaves.
     Refused { ended: bool },
 }
@@ -62,38 +62,23 @@ impl<D: Dialect> Announced<D> {
         Event::Refused { id: ID, refusal }
     }
 
-    fn take_head(&mut self, head: &Bytes) -> Result<Option<Event>, Violation> {
-        let pairs = match D::variables(head, self.limits.params_pairs) {
+    fn take_head(&mut self, head: Bytes) -> Result<Event, Violation> {
+        let pairs = match D::variables(&head, self.limits.params_pairs) {
             Ok(pairs) => pairs,
-            Err(HeadError::TooMany) => return Ok(Some(self.refuse(Refusal::ParamsTooLarge))),
+            Err(HeadError::TooMany) => return Ok(self.refuse(Refusal::ParamsTooLarge)),
             Err(HeadError::Malformed(sentence)) => return Err(D::violation(sentence)),
         };
         let values = |name: &'static [u8]| {
             let cut = |range: &std::ops::Range<u32>| head.get(range.start as usize..range.end as usize).unwrap_or_default();
             pairs.iter().filter(move |(other, _)| cut(other) == name).map(move |(_, value)| cut(value)).filter(|value| !value.is_empty())
         };
-        let mut lengths = values(b"CONTENT_LENGTH");
-        let first = lengths.next();
-        // Whoever stands between the client and us may have believed the other one.
-        if lengths.any(|other| Some(other) != first) {
-            return Ok(Some(self.refuse(Refusal::ParamsMalformed)));
-        }
-        let length = match first {
-            None if values(b"HTTP_TRANSFER_ENCODING").next().is_some() => return Ok(Some(self.refuse(Refusal::LengthRequired))),
-            None => 0,
-            Some(digits) => match std::str::from_utf8(digits)
-                .ok()
-                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
-                .and_then(|text| text.parse().ok())
-            {
-                Some(length) => length,
-                None => return Ok(Some(self.refuse(Refusal::ParamsMalformed))),
-            },
+        let length = match one_length(values(b"CONTENT_LENGTH")) {
+            Ok(None) if values(b"HTTP_TRANSFER_ENCODING").next().is_some() => return Ok(self.refuse(Refusal::LengthRequired)),
+            Ok(length) => length.unwrap_or_default(),
+            Err(NotOneLength) => return Ok(self.refuse(Refusal::ParamsMalformed)),
         };
-        let mut body = Plain::new(Params { bytes: head.clone(), pairs, headers: None }, BodyLength::Exact(length));
-        let request = body.next_event(&mut BytesMut::new(), &mut Outbox::default());
-        self.state = State::Body { body, left: length };
-        request
+        self.state = State::Body(Plain::body(BodyLength::Exact(length)));
+        Ok(plain::request(Params { bytes: head, pairs, headers: None }))
     }
 }
 
@@ -105,16 +90,10 @@ impl<D: Dialect> Wire for Announced<D> {
             State::Head { len } if *len > self.limits.params_bytes => Ok(Some(self.refuse(Refusal::ParamsTooLarge))),
             State::Head { len } if input.len() >= *len => {
                 let head = input.split_to(*len).freeze();
-                self.take_head(&head)
+                self.take_head(head).map(Some)
             }
             State::Head { .. } => Ok(None),
-            State::Body { body, left } => {
-                let event = body.next_event(input, out);
-                if let Ok(Some(Event::Body { chunk, .. })) = &event {
-                    *left = left.saturating_sub(chunk.len() as u64);
-                }
-                event
-            }
+            State::Body(body) => body.next_event(input, out),
             State::Refused { .. } => {
                 input.clear();
                 Ok(None)
@@ -124,7 +103,7 @@ impl<D: Dialect> Wire for Announced<D> {
 
     fn wants_input(&self) -> bool {
         match &self.state {
-            State::Body { body, .. } => body.wants_input(),
+            State::Body(body) => body.wants_input(),
             State::Head { .. } | State::Refused { .. } => true,
         }
     }
@@ -132,7 +111,7 @@ impl<D: Dialect> Wire for Announced<D> {
     fn appetite(&self, buffered: usize) -> Appetite {
         let missing = match &self.state {
             State::Head { len } => *len as u64,
-            State::Body { left, .. } => *left,
+            State::Body(body) => body.left(),
             State::Refused { .. } => return Appetite::Any,
         };
         match missing.saturating_sub(buffered as u64) {
@@ -144,7 +123,7 @@ impl<D: Dialect> Wire for Announced<D> {
     fn end_of_input(&mut self) {
         match &mut self.state {
             State::Head { .. } => self.state = State::Refused { ended: true },
-            State::Body { body, .. } => body.end_of_input(),
+            State::Body(body) => body.end_of_input(),
             State::Refused { ended } => *ended = true,
         }
     }
@@ -166,21 +145,11 @@ impl<D: Dialect> Wire for Announced<D> {
         matches!(self.state, State::Head { .. }).then_some(1)
     }
 
-    fn oldest_discarding(&self) -> Option<u64> {
-        None
-    }
-
-    fn refuse_incomplete(&mut self) -> Option<RequestId> {
-        None
-    }
-
-    fn forget_discarded(&mut self) {}
-
     fn rest(&self) -> Rest {
         match &self.state {
             State::Head { .. } => Rest::Keep,
             State::Refused { ended: false } => Rest::Linger,
-            State::Body { body, .. } => body.rest(),
+            State::Body(body) => body.rest(),
             State::Refused { ended: true } => Rest::Close,
         }
     }

@@ -184,16 +184,22 @@ pub(crate) trait Wire {
     fn respond(&mut self, id: RequestId, part: ResponsePart, out: &mut Outbox);
 
     /// A number that stands for the oldest request whose variables are not complete; it changes when that request is completed.
-    fn oldest_incomplete(&self) -> Option<u64>;
+    fn oldest_incomplete(&self) -> Option<u64> {
+        None
+    }
 
     /// A number that stands for the oldest answered request whose body is still being thrown away.
-    fn oldest_discarding(&self) -> Option<u64>;
+    fn oldest_discarding(&self) -> Option<u64> {
+        None
+    }
 
     /// Gives up the oldest request whose variables are not complete; it may be answered then.
-    fn refuse_incomplete(&mut self) -> Option<RequestId>;
+    fn refuse_incomplete(&mut self) -> Option<RequestId> {
+        None
+    }
 
     /// Takes the bodies that are being thrown away for ended; what still comes of them is ignored.
-    fn forget_discarded(&mut self);
+    fn forget_discarded(&mut self) {}
 
     /// Takes note that the process is about to leave: a protocol that can tell its peer to send nothing more does so with its next response.
     fn leave(&mut self) {}
@@ -201,3 +207,22 @@ pub(crate) trait Wire {
     /// What to do with the connection, asked when no request is in work.
     fn rest(&self) -> Rest;
 }
+
+/// The length that `values` tell, each of them in decimal digits; `None` where there are none.
+///
+/// # Errors
+///
+/// When one is no number, and when two differ: whoever stands between the client and us may have believed the other one.
+fn one_length<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Option<u64>, NotOneLength> {
+    let Some(first) = values.next() else { return Ok(None) };
+    if values.any(|other| other != first) {
+        return Err(NotOneLength);
+    }
+    // The parser of numbers takes a sign too.
+    let digits = Some(first).filter(|first| first.iter().all(u8::is_ascii_digit)).and_then(|first| std::str::from_utf8(first).ok());
+    digits.and_then(|digits| digits.parse().ok()).map(Some).ok_or(NotOneLength)
+}
+
+/// A length that is no number, or several that differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct NotOneLength;

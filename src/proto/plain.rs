@@ -41,10 +41,29 @@ impl Plain {
         Self { request: Some(params), left: length, body: BodyState::Open }
     }
 
+    /// The body of a request that was told already.
+    pub(super) fn body(length: BodyLength) -> Self {
+        Self { request: None, left: length, body: BodyState::Open }
+    }
+
+    /// How many bytes of the body were not told yet, at most.
+    pub(super) fn left(&self) -> u64 {
+        match self.left {
+            BodyLength::None => 0,
+            BodyLength::Exact(left) => left,
+            BodyLength::UntilEof => u64::MAX,
+        }
+    }
+
     fn told(&mut self, event: Event) -> Option<Event> {
         self.body = BodyState::Told;
         Some(event)
     }
+}
+
+/// All variables of the only request on a connection.
+pub(super) fn request(params: Params) -> Event {
+    Event::Request { id: ID, keep_conn: false, role: Role::Responder, params }
 }
 
 impl Wire for Plain {
@@ -52,7 +71,7 @@ impl Wire for Plain {
 
     fn next_event(&mut self, input: &mut BytesMut, _out: &mut Outbox) -> Result<Option<Event>, Violation> {
         if let Some(params) = self.request.take() {
-            return Ok(Some(Event::Request { id: ID, keep_conn: false, role: Role::Responder, params }));
+            return Ok(Some(request(params)));
         }
         if self.body == BodyState::Told {
             input.clear();
@@ -92,20 +111,6 @@ impl Wire for Plain {
             out.put(data);
         }
     }
-
-    fn oldest_incomplete(&self) -> Option<u64> {
-        None
-    }
-
-    fn oldest_discarding(&self) -> Option<u64> {
-        None
-    }
-
-    fn refuse_incomplete(&mut self) -> Option<RequestId> {
-        None
-    }
-
-    fn forget_discarded(&mut self) {}
 
     fn rest(&self) -> Rest {
         if self.body == BodyState::Told { Rest::Close } else { Rest::Linger }

@@ -1,9 +1,10 @@
 //! From what the wire tells to requests in work: variables become an `http::Request`, body bytes find their inbox.
 
 use super::{
+    admit::{Admitted, Candidate, admit},
     driver::{Driver, Phase, logged},
-    exchange::{Exchange, Failure},
-    exchanges::{Permit, Slot},
+    exchanges::Slot,
+    failure::Failure,
     inbox::{self, BodyError, Expected},
     socket::Link,
 };
@@ -11,21 +12,17 @@ use crate::{
     body::Body,
     cgi::{
         CgiVars,
-        request::{Context, Meta, VarError, cgi_body, parts_from_vars},
+        request::{Context, Meta, cgi_body, parts_from_vars},
         response::Head,
     },
     diagnostic::codes as code,
-    ext,
     gateway::{Gateway, choose_profile},
     limits::Limits,
-    profile,
-    proto::{Event, Params, Refusal, RequestId, ResponsePart, Role, Wire},
+    profile::{self, Profile},
+    proto::{Event, PairSpan, Params, Refusal, RequestId, ResponsePart, Role, Violation, Wire},
     role::FilterData,
-    telemetry::log,
 };
-use http::{Request, StatusCode, header, request::Parts};
-use std::{sync::Once, time::Duration};
-use tokio::time::Instant;
+use http::{Method, header, request::Parts};
 
 /// Refusals that may wait to be read by the peer, in bytes.
 const REFUSED_BACKLOG: usize = 256 * 1024;
@@ -33,22 +30,35 @@ const REFUSED_BACKLOG: usize = 256 * 1024;
 impl<L: Link, W: Wire> Driver<L, W> {
     /// Takes every event that the input holds.
     pub(super) fn take_events(&mut self) {
+        let mut seen = None;
         while self.phase != Phase::Done {
-            match self.wire.next_event(&mut self.input, &mut self.out) {
-                Ok(Some(event)) => self.take_event(event),
+            let event = match seen.take().unwrap_or_else(|| self.next_event()) {
+                Ok(Some(event)) => event,
                 Ok(None) => return,
                 Err(violation) => return self.protocol_failed(code::VIOLATION, &violation.to_string()),
+            };
+            // Most requests have no body, which costs nothing when it is known before they begin.
+            let mut body_ended = false;
+            if let Event::Request { id, .. } = event {
+                let next = self.next_event();
+                body_ended = next == Ok(Some(Event::BodyEnd { id }));
+                seen = (!body_ended).then_some(next);
             }
+            self.take_event(event, body_ended);
         }
     }
 
-    fn take_event(&mut self, event: Event) {
+    fn next_event(&mut self) -> Result<Option<Event>, Violation> {
+        self.wire.next_event(&mut self.input, &mut self.out)
+    }
+
+    fn take_event(&mut self, event: Event, body_ended: bool) {
         if self.phase != Phase::Open {
             return;
         }
         match event {
-            Event::Request { id, keep_conn, role, params } => self.begin(id, keep_conn, role, params),
-            Event::Refused { id, refusal } => self.refuse(id, refused(refusal), false),
+            Event::Request { id, keep_conn, role, params } => self.begin(id, keep_conn, role, params, body_ended),
+            Event::Refused { id, refusal } => self.refuse(id, refusal.into(), false),
             Event::Body { id, chunk } => self.take_input(id, chunk, body_of),
             Event::BodyEnd { id } => self.end_input(id, body_of, inbox::Inbox::finish),
             Event::BodyCut { id } => self.end_input(id, body_of, inbox::Inbox::cut),
@@ -64,62 +74,53 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
     }
 
-    fn begin(&mut self, id: RequestId, keep_conn: bool, role: Role, params: Params) {
+    fn begin(&mut self, id: RequestId, keep_conn: bool, role: Role, params: Params, body_ended: bool) {
         let Params { bytes, pairs, headers } = params;
         let vars = CgiVars::from_spans(bytes, pairs);
-        let head_request = vars.get("REQUEST_METHOD") == Some(b"HEAD");
-        if self.gateway == Gateway::Cgi
-            && let Err(failure) = check_environment(&vars, &self.shared.limits)
-        {
-            return self.refuse(id, failure, head_request);
-        }
         let profile = self.shared.profile.unwrap_or_else(|| choose_profile(self.gateway, self.shared.ownership, &vars, keep_conn));
-        let context = Context { program: self.shared.program.as_deref(), profile, headers: headers.as_deref() };
-        let (mut parts, mut meta) = match parts_from_vars(&vars, &context) {
+        let (mut parts, mut meta) = match self.request_of(&vars, headers.as_deref(), profile) {
             Ok(mapped) => mapped,
-            Err(error) => return self.refuse(id, not_a_request(&error), head_request),
+            Err(failure) => return self.refuse(id, failure, vars.get("REQUEST_METHOD") == Some(b"HEAD")),
         };
+        let head_request = parts.method == Method::HEAD;
         if role == Role::Authorizer {
             put_whole_target(&mut parts, &mut meta);
         }
-        let limits = &self.shared.limits;
-        let too_large = limits.body_bytes.zip(meta.content_length).is_some_and(|(limit, length)| length > limit);
-        if too_large {
-            let sentence = "the declared length of the request body is over the limit";
-            return self.refuse(id, Failure { status: StatusCode::PAYLOAD_TOO_LARGE, code: code::BODY_TOO_LARGE, sentence }, head_request);
+        let data = (role == Role::Filter).then(|| insert_data(&mut parts, &vars, &self.shared.limits));
+        let (gateway, last_call) = (self.gateway, self.close_when_idle);
+        let candidate = Candidate { parts, meta, vars, gateway, profile, role, body_ended, upgrade: false, last_call };
+        match admit(&self.shared, &self.app, candidate) {
+            Ok(Admitted { exchange, inbox, permit, timeout }) => {
+                self.timers.pause_over();
+                let is_cut = body_ended && inbox.is_some();
+                self.exchanges.add(Slot {
+                    id,
+                    exchange,
+                    inbox,
+                    data,
+                    profile,
+                    keep_conn,
+                    heard: None,
+                    timeout: Some(timeout),
+                    _permit: permit,
+                    own_waker: None,
+                    polled: false,
+                    over: false,
+                });
+                if is_cut {
+                    self.end_input(id, body_of, inbox::Inbox::finish);
+                }
+            }
+            Err(failure) => self.refuse(id, failure, head_request),
         }
-        let permit = Permit::take(&self.shared).filter(|_| !self.close_when_idle);
-        let Some(permit) = permit else {
-            return self.refuse(id, refused(Refusal::TooManyRequests), head_request);
-        };
-        let expected = Expected { length: meta.content_length, none: meta.no_body, limit: limits.body_bytes };
-        let (inbox, incoming) = inbox::channel(limits.body_window, expected);
-        let timeout = limits.request_timeout.min(profile.request_timeout_max.unwrap_or(Duration::MAX));
-        let mut request = Request::from_parts(parts, Body::incoming(incoming, limits.body_bytes));
-        let Ok(app) = log::guard(|| self.app.clone()) else {
-            let sentence = "the app panicked when it was cloned";
-            return self.refuse(id, Failure { status: StatusCode::INTERNAL_SERVER_ERROR, code: code::APP_PANICKED, sentence }, head_request);
-        };
-        self.timers.pause_over();
-        let body_follows = !meta.no_body;
-        let data = (role == Role::Filter).then(|| insert_data(&mut request, &vars, limits));
-        let exchange = ext::Exchange::new(vars, self.gateway, profile, meta, role, self.shared.listener.clone());
-        insert_extensions(&mut request, exchange);
-        let now = Instant::now();
-        self.exchanges.add(Slot {
-            id,
-            exchange: Exchange::new(app, request, profile, body_follows, false),
-            inbox,
-            data,
-            profile,
-            keep_conn,
-            heard: now,
-            deadline: Some(now + timeout),
-            timeout,
-            _permit: permit,
-            own_waker: None,
-            over: false,
-        });
+    }
+
+    fn request_of(&self, vars: &CgiVars, headers: Option<&[PairSpan]>, profile: &'static Profile) -> Result<(Parts, Meta), Failure> {
+        if self.gateway == Gateway::Cgi {
+            check_environment(vars, &self.shared.limits)?;
+        }
+        let context = Context { program: self.shared.program.as_ref(), profile, headers };
+        Ok(parts_from_vars(vars, &context)?)
     }
 
     /// Answers in the place of a handler that is never called.
@@ -139,12 +140,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
     fn take_input(&mut self, id: RequestId, chunk: bytes::Bytes, which: fn(&Slot) -> Option<&inbox::Inbox>) {
         let Some(slot) = self.exchanges.get_mut(id) else { return };
         // A body on its way shows that somebody is still there: the time of the handler starts again.
-        slot.heard = Instant::now();
-        slot.deadline = slot.deadline.map(|_| slot.heard + slot.timeout);
+        slot.heard = None;
         if which(slot).is_some_and(|inbox| inbox.push(chunk).is_err()) {
             slot.fail_input(BodyError::NoRoom);
-            let sentence = "the request body had to wait on disk, and could not be written there";
-            self.fail(id, Failure { status: StatusCode::INSUFFICIENT_STORAGE, code: code::NO_ROOM_FOR_BODY, sentence });
+            self.fail(id, Failure::NO_ROOM_FOR_BODY);
         }
     }
 
@@ -153,14 +152,13 @@ impl<L: Link, W: Wire> Driver<L, W> {
         slot.exchange.upload_ended();
         slot.poll_again();
         if which(slot).is_some_and(|inbox| end(inbox).is_err()) && slot.exchange.is_undecided() {
-            let sentence = "the request body is shorter than its declared length";
-            self.fail(id, Failure { status: StatusCode::BAD_REQUEST, code: code::BODY_CUT, sentence });
+            self.fail(id, Failure::BODY_CUT);
         }
     }
 }
 
 fn body_of(slot: &Slot) -> Option<&inbox::Inbox> {
-    Some(&slot.inbox)
+    slot.inbox.as_ref()
 }
 
 fn data_of(slot: &Slot) -> Option<&inbox::Inbox> {
@@ -178,75 +176,17 @@ fn put_whole_target(parts: &mut Parts, meta: &mut Meta) {
 }
 
 /// Gives a Filter the way to its file. Specification 6.4: FCGI_DATA_LENGTH tells how many bytes the file has.
-fn insert_data(request: &mut Request<Body>, vars: &CgiVars, limits: &Limits) -> inbox::Inbox {
+fn insert_data(parts: &mut Parts, vars: &CgiVars, limits: &Limits) -> inbox::Inbox {
     let length = vars.get("FCGI_DATA_LENGTH").and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
     let (inbox, incoming) = inbox::channel(limits.body_window, Expected { length, none: false, limit: limits.body_bytes });
-    request.extensions_mut().insert(FilterData::new(Body::incoming(incoming, limits.body_bytes)));
+    parts.extensions.insert(FilterData::new(Body::incoming(incoming, limits.body_bytes)));
     inbox
 }
 
 /// FastCGI checks these while it reads; an environment is there all at once.
 fn check_environment(vars: &CgiVars, limits: &Limits) -> Result<(), Failure> {
     if vars.len() > limits.params_pairs || vars.byte_len() > limits.params_bytes {
-        return Err(refused(Refusal::ParamsTooLarge));
+        return Err(Refusal::ParamsTooLarge.into());
     }
-    cgi_body(vars).map(drop).map_err(|error| not_a_request(&error))
-}
-
-pub(super) fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
-    tell_of_first(&exchange);
-    #[cfg(feature = "axum08")]
-    {
-        use axum::extract::{ConnectInfo, OriginalUri};
-        if let Some(remote) = exchange.remote_addr() {
-            request.extensions_mut().insert(ConnectInfo(remote));
-        }
-        if let Some(original) = exchange.original_uri() {
-            request.extensions_mut().insert(OriginalUri(original.clone()));
-        }
-    }
-    request.extensions_mut().insert(exchange);
-}
-
-/// Says once in the life of a process how it is asked: whoever set the web server up wants to know what was made of that.
-fn tell_of_first(exchange: &ext::Exchange) {
-    static ONCE: Once = Once::new();
-    if let Some(gateway) = exchange.gateway() {
-        ONCE.call_once(|| tracing::info!(target: "lodger", "the first request came over {gateway} from {}", exchange.profile().name()));
-    }
-}
-
-pub(super) fn not_a_request(error: &VarError) -> Failure {
-    let (status, sentence) = match error {
-        VarError::UriTooLong => (StatusCode::URI_TOO_LONG, "the target of the request is longer than 65,534 bytes"),
-        VarError::NoMethod => (
-            StatusCode::BAD_REQUEST,
-            "no REQUEST_METHOD came; in nginx `include fastcgi_params;` (scgi_params, uwsgi_params) is what sends the variables",
-        ),
-        VarError::Method => (StatusCode::BAD_REQUEST, "REQUEST_METHOD is no method"),
-        VarError::Uri => (StatusCode::BAD_REQUEST, "the target of the request cannot be a URI"),
-        VarError::Host => (StatusCode::BAD_REQUEST, "the Host header is no host, or there are two that differ"),
-        VarError::ContentLength => (StatusCode::BAD_REQUEST, "CONTENT_LENGTH is no number"),
-    };
-    Failure { status, code: code::NOT_A_REQUEST, sentence }
-}
-
-pub(super) fn refused(refusal: Refusal) -> Failure {
-    let (status, code, sentence) = match refusal {
-        Refusal::ParamsTooLarge => {
-            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, code::PARAMS_TOO_LARGE, "the variables of the request are larger than the limit")
-        }
-        Refusal::ParamsMalformed => (StatusCode::BAD_REQUEST, code::PARAMS_MALFORMED, "the variables of the request cannot be read"),
-        Refusal::UnknownRole => (StatusCode::INTERNAL_SERVER_ERROR, code::UNKNOWN_ROLE, "the web server asked for a role that lodger does not play"),
-        Refusal::LengthRequired => {
-            (StatusCode::LENGTH_REQUIRED, code::NO_LENGTH, "the request has a body without a length, which this protocol cannot carry")
-        }
-        Refusal::AnotherUser => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            code::ANOTHER_USER,
-            "LiteSpeed asks for the request to be run as another user, which lodger does not do",
-        ),
-        Refusal::TooManyRequests => (StatusCode::SERVICE_UNAVAILABLE, code::TOO_MANY_REQUESTS, "more requests are in work than the limit allows"),
-    };
-    Failure { status, code, sentence }
+    Ok(cgi_body(vars).map(drop)?)
 }

@@ -246,20 +246,6 @@ impl Wire for Connection {
         }
     }
 
-    fn oldest_incomplete(&self) -> Option<u64> {
-        None
-    }
-
-    fn oldest_discarding(&self) -> Option<u64> {
-        None
-    }
-
-    fn refuse_incomplete(&mut self) -> Option<RequestId> {
-        None
-    }
-
-    fn forget_discarded(&mut self) {}
-
     fn leave(&mut self) {
         self.leaving = true;
     }

@@ -1,7 +1,7 @@
 //! The header block in a BEGIN_REQUEST: the headers as the client wrote them, and the variables that CGI makes of them.
 
 use super::packet::{Begin, BeginError, INDEX, UNKNOWN, span};
-use crate::proto::{PairSpan, Params};
+use crate::proto::{PairSpan, Params, one_length};
 use bytes::BytesMut;
 
 /// The headers that the index knows by their place.
@@ -153,12 +153,8 @@ fn is_value(packet: &[u8], at: usize, len: usize, header: &PairSpan) -> bool {
 /// What `Content-Length` says, where it says one number and no two that differ.
 pub(super) fn content_length(packet: &[u8], headers: &[PairSpan]) -> Option<u64> {
     let cut = |range: &std::ops::Range<u32>| packet.get(range.start as usize..range.end as usize).unwrap_or_default();
-    let mut values = headers.iter().filter(|(name, _)| cut(name).eq_ignore_ascii_case(b"content-length")).map(|(_, value)| cut(value));
-    let first = values.next().filter(|first| first.iter().all(u8::is_ascii_digit))?;
-    if values.any(|other| other != first) {
-        return None;
-    }
-    std::str::from_utf8(first).ok()?.parse().ok()
+    let values = headers.iter().filter(|(name, _)| cut(name).eq_ignore_ascii_case(b"content-length")).map(|(_, value)| cut(value));
+    one_length(values).ok().flatten()
 }
 
 /// Puts the names that CGI gives the headers (RFC 3875, 4.1.18) behind the packet, and the headers behind the variables.

@@ -9,13 +9,14 @@ use crate::{
     diagnostic::codes as code,
     transport::{
         Shared,
-        exchange::{Exchange, Failure, Step},
+        exchange::{Exchange, Step},
         exchanges::Permit,
+        failure::Failure,
         timers::UPLOAD_STALL,
     },
 };
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, header};
 use http_body::Frame;
 use std::{
     future::Future,
@@ -85,8 +86,7 @@ impl InWork {
             if stalled.is_some_and(|stalled| stalled <= now) {
                 self.exchange.upload_ended();
             } else if deadline <= now {
-                let sentence = "the handler took longer than the request timeout";
-                self.exchange.fail(Failure { status: StatusCode::GATEWAY_TIMEOUT, code: code::REQUEST_TIMEOUT, sentence });
+                self.exchange.fail(Failure::TOO_LATE);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::upload::Upload;
 use crate::transport::{
-    exchange::Failure,
+    failure::Failure,
     socket::{Link as _, Socket},
 };
 use std::sync::{Arc, Mutex, MutexGuard};

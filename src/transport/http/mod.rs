@@ -7,7 +7,7 @@ mod service;
 mod upload;
 
 use super::{Shared, connection::FRESH, socket::Socket, timers::PROBE};
-use crate::{app::BoxApp, diagnostic::codes as code, gateway::http::HttpPeer, limits::Limits, transport::exchange::Failure};
+use crate::{app::BoxApp, diagnostic::codes as code, gateway::http::HttpPeer, limits::Limits, transport::failure::Failure};
 use answer::{Answer, Broken, Stream};
 use common::{Ending, Handle};
 use http::{Request, StatusCode};
@@ -147,18 +147,15 @@ where
     /// False when the peer is gone.
     fn take_pulled(&self, pulled: Pulled) -> bool {
         let mut common = self.common.lock();
-        let failure = |status, code, sentence| Some(Failure { status, code, sentence });
         match pulled {
             Pulled::Piece | Pulled::End => {}
             Pulled::Cut if common.hung_up() => return false,
-            Pulled::Cut => common.failure = failure(StatusCode::BAD_REQUEST, code::BODY_CUT, "the request body is shorter than its declared length"),
+            Pulled::Cut => common.failure = Some(Failure::BODY_CUT),
             Pulled::Malformed => {
-                common.failure = failure(StatusCode::BAD_REQUEST, code::VIOLATION, "the chunks of the request body cannot be read");
+                let sentence = "the chunks of the request body cannot be read";
+                common.failure = Some(Failure::new(StatusCode::BAD_REQUEST, code::VIOLATION, sentence));
             }
-            Pulled::NoRoom => {
-                let sentence = "the request body had to wait on disk, and could not be written there";
-                common.failure = failure(StatusCode::INSUFFICIENT_STORAGE, code::NO_ROOM_FOR_BODY, sentence);
-            }
+            Pulled::NoRoom => common.failure = Some(Failure::NO_ROOM_FOR_BODY),
         }
         // A body on its way shows that somebody is still there: the time of the handler starts again.
         common.heard = Instant::now();

@@ -7,32 +7,29 @@ use super::{
 };
 use crate::{
     app::BoxApp,
-    body::Body,
     cgi::{
         CgiVars,
         http::{Arrival, Trust, parts_from_head},
     },
     diagnostic::codes as code,
-    ext,
     gateway::{
         Gateway,
         http::{HttpPeer, any_peer},
     },
     profile::{self, Profile},
-    proto::{Refusal, Role},
-    telemetry::log,
+    proto::Role,
     transport::{
         Shared,
-        exchange::{Exchange, Failure},
+        admit::{Admitted, Candidate, admit},
         exchanges::Permit,
+        failure::Failure,
         inbox::{self, Expected},
-        intake::{insert_extensions, not_a_request, refused},
     },
 };
 use http::{Method, Request, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 /// Where the requests of one connection come in.
 pub(super) struct Entrance {
@@ -74,23 +71,11 @@ impl Entrance {
         let close = on_demand && has_body || self.shared.stop.is_cancelled();
         let last = close || !is_kept(&parts);
         self.common.lock().set_ending(if parts.version == Version::HTTP_10 { Ending::Close } else { Ending::Framed });
-        match self.request(parts, has_body, profile) {
-            Ok((request, inbox, permit)) => {
-                let upgrade = request.extensions().get::<OnUpgrade>().is_some();
-                let timeout = self.shared.limits.request_timeout.min(profile.request_timeout_max.unwrap_or(Duration::MAX));
-                self.common.lock().begin(has_body.then(|| Upload::new(incoming, inbox, on_demand)), last);
+        match self.admit(parts, has_body, profile) {
+            Ok(Admitted { exchange, inbox, permit, timeout }) => {
+                self.common.lock().begin(inbox.filter(|_| has_body).map(|inbox| Upload::new(incoming, inbox, on_demand)), last);
                 let place = self.place(Some(permit));
-                match log::guard(|| self.app.clone()) {
-                    Ok(app) => {
-                        let exchange = Exchange::new(app, request, profile, has_body, upgrade);
-                        Answer::InWork(Some(Box::new(InWork { exchange, place, timeout, sleep: None })))
-                    }
-                    Err(_) => {
-                        let sentence = "the app panicked when it was cloned";
-                        let failure = Failure { status: StatusCode::INTERNAL_SERVER_ERROR, code: code::APP_PANICKED, sentence };
-                        Answer::Refused(Some(Box::new((refusal(failure, head_request, close), place))))
-                    }
-                }
+                Answer::InWork(Some(Box::new(InWork { exchange, place, timeout, sleep: None })))
             }
             Err(failure) => {
                 let (inbox, _) = inbox::channel(0, Expected::default());
@@ -104,27 +89,18 @@ impl Entrance {
         Place { common: self.common.clone(), shared: Arc::clone(&self.shared), permit, complete: false }
     }
 
-    /// The request for the app, with the end of its body that the connection holds.
-    fn request(&self, mut parts: Parts, has_body: bool, profile: &'static Profile) -> Result<(Request<Body>, inbox::Inbox, Permit), Failure> {
+    fn admit(&self, mut parts: Parts, has_body: bool, profile: &'static Profile) -> Result<Admitted, Failure> {
         if self.shared.http.peer == HttpPeer::Passenger && parts.extensions.remove::<OnUpgrade>().is_some() && asks_for_websocket(&parts) {
             let sentence = "the request asks for a WebSocket, which Apache with Passenger does not pass on";
-            return Err(Failure { status: StatusCode::BAD_REQUEST, code: code::NO_UPGRADE, sentence });
+            return Err(Failure::new(StatusCode::BAD_REQUEST, code::NO_UPGRADE, sentence));
         }
         let upgrade = parts.extensions.get::<OnUpgrade>().is_some();
         let arrival = Arrival { peer: self.peer, trust: self.trust, mount: &self.shared.http.mount, profile, has_body, upgrade };
-        let (parts, meta) = parts_from_head(parts, &arrival).map_err(|error| not_a_request(&error))?;
-        let limits = &self.shared.limits;
-        if limits.body_bytes.zip(meta.content_length).is_some_and(|(limit, length)| length > limit) {
-            let sentence = "the declared length of the request body is over the limit";
-            return Err(Failure { status: StatusCode::PAYLOAD_TOO_LARGE, code: code::BODY_TOO_LARGE, sentence });
-        }
-        let permit = Permit::take(&self.shared).ok_or_else(|| refused(Refusal::TooManyRequests))?;
-        let expected = Expected { length: meta.content_length, none: meta.no_body, limit: limits.body_bytes };
-        let (inbox, body) = inbox::channel(limits.body_window, expected);
-        let mut request = Request::from_parts(parts, Body::incoming(body, limits.body_bytes));
-        let listener = self.shared.listener.clone();
-        insert_extensions(&mut request, ext::Exchange::new(CgiVars::new(), Gateway::Http, profile, meta, Role::Responder, listener));
-        Ok((request, inbox, permit))
+        let (parts, meta) = parts_from_head(parts, &arrival)?;
+        let vars = CgiVars::new();
+        let candidate =
+            Candidate { parts, meta, vars, gateway: Gateway::Http, profile, role: Role::Responder, body_ended: !has_body, upgrade, last_call: false };
+        admit(&self.shared, &self.app, candidate)
     }
 }
 
