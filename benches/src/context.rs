@@ -125,6 +125,11 @@ impl Context {
         Err(format!("{command:?} failed:\n{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)).into())
     }
 
+    /// How many cores there are to use.
+    pub(crate) fn cores_of_the_machine(&self) -> u32 {
+        self.all.count()
+    }
+
     /// A sentence on who ran where.
     pub(crate) fn cores_sentence(&self) -> &'static str {
         match self.cores {

@@ -74,7 +74,7 @@ fn bench() -> Result<()> {
         eprintln!("lodger-bench: {name}");
         sections.push(family(&context)?);
     }
-    let run = page::Run::here()?;
+    let run = page::Run::here(&context)?;
     println!("{}", run.page(&sections));
     if write { run.write(&sections) } else { Ok(()) }
 }

@@ -122,7 +122,8 @@ fn go(context: &Context) -> Result<(Vec<Peer>, String)> {
     build.env("GO111MODULE", "off").current_dir(Context::source("go/fcgi")).arg("build").arg("-o").arg(&program).arg("main.go");
     context.build(&mut build)?;
     let server = Server::start(context, Command::new(program).env("GOMAXPROCS", "1"))?;
-    Ok((vec![Peer::new("Go net/http/fcgi", Protocol::FastCgi, &WAYS, server)], said(Command::new("go").arg("version"))?))
+    let version = said(Command::new("go").arg("version"))?;
+    Ok((vec![Peer::new("Go net/http/fcgi", Protocol::FastCgi, &WAYS, server)], word(&version, 2)))
 }
 
 fn php(context: &Context) -> Result<(Vec<Peer>, String)> {
@@ -131,7 +132,7 @@ fn php(context: &Context) -> Result<(Vec<Peer>, String)> {
     peer.many = Some(php_pool(context, &fpm, context.in_flight)?);
     peer.script = Context::source("php/hello.php").to_string_lossy().into_owned();
     let version = said(Command::new(fpm).arg("--version"))?;
-    Ok((vec![peer], version.split_whitespace().nth(1).unwrap_or_default().to_owned()))
+    Ok((vec![peer], word(&version, 1)))
 }
 
 /// Debian's program bears the version in its name.
@@ -167,6 +168,11 @@ fn axum(context: &Context) -> Result<(Vec<Peer>, String)> {
 pub(crate) fn said(command: &mut Command) -> Result<String> {
     let output = command.output().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// A word of what a program says of its version, counted from 0.
+fn word(text: &str, at: usize) -> String {
+    text.split_whitespace().nth(at).unwrap_or(text).to_owned()
 }
 
 /// The version of a crate in `Cargo.lock`.
