@@ -35,6 +35,7 @@ const FAMILIES: &[(&str, Family)] = &[
     ("bodies", families::bodies::run),
     ("memory", families::memory::run),
     ("sizes", families::sizes::run),
+    ("allocators", families::allocators::run),
 ];
 
 fn main() -> ExitCode {

@@ -1,5 +1,6 @@
 //! The families of benchmarks, each in a file of its own with one function, `run`.
 
+pub(crate) mod allocators;
 pub(crate) mod bodies;
 pub(crate) mod cgi;
 pub(crate) mod memory;
