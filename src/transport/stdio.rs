@@ -91,7 +91,9 @@ impl Link for Stdio {
     }
 
     /// Only protocols of sockets ask for it.
-    fn discard(&self, _count: usize) {}
+    fn discard(&self, _count: usize) -> usize {
+        0
+    }
 
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.input {
