@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo test test-fast test-servers lint docs
+.PHONY: help setup demo test test-fast test-servers bench lint docs
 
 # Root may do all that the tests ask for: run programs as another user, write below /var/www.
 ifeq ($(shell id -u),0)
@@ -17,6 +17,7 @@ help:
 	@echo "make test          everything: format, lints, all tests, real web servers, documentation"
 	@echo "make test-fast     the tests that need nothing but cargo"
 	@echo "make test-servers  only the tests with real web servers"
+	@echo "make bench         speed and size beside others, written to docs/benchmarks.md (FAMILIES='socket ...' measures only these and writes nothing)"
 	@echo "make setup         installs what the others need (they do so themselves)"
 
 setup:
@@ -26,18 +27,24 @@ demo:
 	@scripts/setup demo
 	@scripts/demo
 
+# Ratios of the same run are what counts; a machine that does other work blurs them all the same.
+bench:
+	@scripts/setup bench
+	cargo build --release --package lodger-bench
+	target/release/lodger-bench $(or $(FAMILIES),--write)
+
 lint:
 	cargo fmt --all --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cargo clippy --all-targets --no-default-features -- -D warnings
 
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
 test: setup lint
-	cargo build --all-targets
-	cargo test --lib --bins
-	cargo test --test it -- --include-ignored
+	cargo build --workspace --all-targets
+	cargo test --workspace --lib --bins
+	cargo test --workspace --test it --test smoke -- --include-ignored
 	cargo test --doc
 	@$(MAKE) docs
 	@echo "make test: all checks passed"

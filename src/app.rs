@@ -4,15 +4,51 @@ use crate::{body::Body, error::BoxError};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
-use std::future::Future;
-use tower::{ServiceExt as _, util::BoxCloneService};
+use std::{future::Future, pin::Pin};
+use tower::ServiceExt as _;
 use tower_service::Service;
 
 /// The body of any response.
 pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
 
+/// A call of an app: its clone for this request, the request and then the future of the response, in one piece of memory.
+pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, BoxError>> + Send>>;
+
 /// Any app, behind one type.
-pub(crate) type BoxApp = BoxCloneService<Request<Body>, Response<ResponseBody>, BoxError>;
+#[doc(hidden)]
+pub struct BoxApp(Box<dyn Callable>);
+
+impl BoxApp {
+    /// Calls a clone of the app, once it is ready. A clone that panics does so here, the app itself not before the call is polled.
+    pub(crate) fn call(&self, request: Request<Body>) -> Call {
+        self.0.call(request)
+    }
+}
+
+impl Clone for BoxApp {
+    fn clone(&self) -> Self {
+        Self(self.0.clone_box())
+    }
+}
+
+trait Callable: Send {
+    fn call(&self, request: Request<Body>) -> Call;
+    fn clone_box(&self) -> Box<dyn Callable>;
+}
+
+impl<S> Callable for S
+where
+    S: Service<Request<Body>, Response = Response<ResponseBody>, Error = BoxError> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    fn call(&self, request: Request<Body>) -> Call {
+        Box::pin(self.clone().oneshot(request))
+    }
+
+    fn clone_box(&self) -> Box<dyn Callable> {
+        Box::new(self.clone())
+    }
+}
 
 /// An app: a cloneable [`tower::Service`] that takes an `http::Request<lodger::Body>` and answers with an `http::Response` of any body.
 ///
@@ -35,9 +71,7 @@ where
     B::Error: Into<BoxError>,
 {
     fn into_box(self) -> BoxApp {
-        BoxCloneService::new(
-            self.map_response(|response: Response<B>| response.map(|body| body.map_err(Into::into).boxed_unsync())).map_err(Into::into),
-        )
+        BoxApp(Box::new(self.map_response(|response: Response<B>| response.map(|body| body.map_err(Into::into).boxed_unsync())).map_err(Into::into)))
     }
 }
 

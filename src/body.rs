@@ -13,12 +13,14 @@ use std::{
 ///
 /// While nobody reads it, at most [`Limits::body_window`](crate::Limits::body_window) bytes wait in memory. Its errors are [`BodyError`](crate::BodyError)
 /// and, over [`Limits::body_bytes`](crate::Limits::body_bytes), [`LengthLimitError`](http_body_util::LengthLimitError), which axum's extractors
-/// answer with 413. A body that is kept after the visitor has left yields an error.
+/// answer with 413. A body that is kept after the visitor has left yields an error, unless it was empty from
+/// the start.
 #[derive(Debug)]
 pub struct Body(Kind);
 
 #[derive(Debug)]
 enum Kind {
+    Empty,
     Incoming(Incoming),
     Limited(Box<Limited<Incoming>>),
     Other(UnsyncBoxBody<Bytes, BoxError>),
@@ -28,7 +30,7 @@ impl Body {
     /// No body.
     #[must_use]
     pub fn empty() -> Self {
-        Self::from(Bytes::new())
+        Self(Kind::Empty)
     }
 
     /// Any other body, for tests and for services that call one another.
@@ -67,6 +69,7 @@ impl HttpBody for Body {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
+            Kind::Empty => Poll::Ready(None),
             Kind::Incoming(body) => Pin::new(body).poll_frame(cx),
             Kind::Limited(body) => Pin::new(body).poll_frame(cx),
             Kind::Other(body) => Pin::new(body).poll_frame(cx),
@@ -75,6 +78,7 @@ impl HttpBody for Body {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
+            Kind::Empty => true,
             Kind::Incoming(body) => body.is_end_stream(),
             Kind::Limited(body) => body.is_end_stream(),
             Kind::Other(body) => body.is_end_stream(),
@@ -83,6 +87,7 @@ impl HttpBody for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
+            Kind::Empty => SizeHint::with_exact(0),
             Kind::Incoming(body) => body.size_hint(),
             Kind::Limited(body) => body.size_hint(),
             Kind::Other(body) => body.size_hint(),

@@ -8,6 +8,7 @@ use crate::{
 };
 use http::{Extensions, Uri};
 use std::{
+    borrow::Cow,
     net::SocketAddr,
     sync::{Arc, LazyLock},
 };
@@ -108,6 +109,15 @@ impl Exchange {
     #[must_use]
     pub fn listener(&self) -> Option<&str> {
         self.0.listener.as_deref()
+    }
+
+    /// The path that the app was shown, for the log.
+    pub(crate) fn path(&self) -> Cow<'_, str> {
+        let whole = self.0.meta.original_uri.path();
+        match whole.get(self.0.meta.mount.len()..).unwrap_or(whole) {
+            rest if rest.len() == whole.len() || rest.starts_with('/') => rest.into(),
+            rest => format!("/{rest}").into(),
+        }
     }
 
     /// The name of the site that the request was given to, where several are served. None for a program that is one site.

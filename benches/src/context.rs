@@ -50,6 +50,13 @@ impl Context {
         Ok(context)
     }
 
+    /// From now on servers run on the core of the load.
+    pub(crate) fn share_a_core(&mut self) -> Result<()> {
+        let core = self.cores.map_or(0, |cores| cores.load);
+        self.cores = Some(Cores { servers: core, load: core });
+        stay_on(core)
+    }
+
     /// Whether a peer of this name is to be measured.
     pub(crate) fn wants(&self, peer: &str) -> bool {
         self.peers.is_empty() || self.peers.iter().any(|name| name == peer)
@@ -118,11 +125,16 @@ impl Context {
         Err(format!("{command:?} failed:\n{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)).into())
     }
 
+    /// How many cores there are to use.
+    pub(crate) fn cores_of_the_machine(&self) -> u32 {
+        self.all.count()
+    }
+
     /// A sentence on who ran where.
     pub(crate) fn cores_sentence(&self) -> &'static str {
         match self.cores {
-            Some(_) => "The server has one core for itself and the load another.",
-            None => "Server and load share the only core.",
+            Some(cores) if cores.servers != cores.load => "The server has one core for itself and the load another.",
+            _ => "Server and load share a core.",
         }
     }
 }

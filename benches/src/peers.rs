@@ -1,7 +1,17 @@
 //! The programs that answer the hello: how each is built, started and asked.
 
-use crate::{context::Context, load::Protocol, process::Server, report::Result};
-use std::{fs, path::Path, process::Command};
+use crate::{
+    context::Context,
+    load::Protocol,
+    process::Server,
+    programs,
+    report::{Result, Versions},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// A way to use connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,20 +47,24 @@ impl Peer {
     }
 }
 
+/// Builds a program if need be, starts it, and tells its version. lodger is several, one for each protocol.
+type Start = fn(&Context) -> Result<(Vec<Peer>, String)>;
+
+/// The word that asks for a peer, what its version is one of, and how it is started.
+const ALL: [(&str, &str, Start); 7] = [
+    ("limit", "gcc, for the limit", limit),
+    ("lodger", "lodger", lodger),
+    ("libfcgi", "libfcgi", libfcgi),
+    ("tokio-fastcgi", "tokio-fastcgi", tokio_fastcgi),
+    ("go", "Go", go),
+    ("php", "PHP-FPM", php),
+    ("axum", "axum", axum),
+];
+
 /// Builds and starts the peers that are wanted, the limit first, and tells their versions.
-pub(crate) fn start(context: &Context) -> Result<(Vec<Peer>, Vec<(String, String)>)> {
-    let (mut peers, mut versions) = (Vec::new(), Vec::new());
-    type Start = fn(&Context) -> Result<(Vec<Peer>, String)>;
-    let all: [(&str, &str, Start); 7] = [
-        ("limit", "gcc, for the limit", limit),
-        ("lodger", "lodger", lodger),
-        ("libfcgi", "libfcgi", libfcgi),
-        ("tokio-fastcgi", "tokio-fastcgi", tokio_fastcgi),
-        ("go", "Go", go),
-        ("php", "PHP-FPM", php),
-        ("axum", "axum", axum),
-    ];
-    for (key, program, start) in all {
+pub(crate) fn start(context: &Context) -> Result<(Vec<Peer>, Versions)> {
+    let (mut peers, mut versions) = (Vec::new(), Versions::new());
+    for (key, program, start) in ALL {
         if key == "limit" || context.wants(key) {
             let (started, version) = start(context).map_err(|error| format!("{key}: {error}"))?;
             peers.extend(started);
@@ -60,10 +74,17 @@ pub(crate) fn start(context: &Context) -> Result<(Vec<Peer>, Vec<(String, String
     Ok((peers, versions))
 }
 
+/// One peer without a second process of the same program beside it, for what two would share; and a version.
+pub(crate) fn alone(context: &Context, key: &str) -> Result<(Peer, (String, String))> {
+    let (_, program, start) = ALL.iter().find(|(name, _, _)| *name == key).ok_or_else(|| format!("what is {key}?"))?;
+    let (started, version) = start(context).map_err(|error| format!("{key}: {error}"))?;
+    let mut peer = started.into_iter().next().ok_or("no process")?;
+    peer.many = None;
+    Ok((peer, ((*program).to_owned(), version)))
+}
+
 fn limit(context: &Context) -> Result<(Vec<Peer>, String)> {
-    let program = Context::bench_program("limit")?;
-    context.build(Command::new("cc").args(["-O2", "-Wall", "-Wextra", "-o"]).arg(&program).arg(Context::source("limit.c")))?;
-    let server = Server::start(context, &mut Command::new(program))?;
+    let server = Server::start(context, &mut Command::new(programs::c(context, "limit.c", &[])?))?;
     Ok((vec![Peer::new("the limit (C, epoll)", Protocol::FastCgi, &WAYS, server)], said(Command::new("cc").arg("-dumpfullversion"))?))
 }
 
@@ -84,8 +105,7 @@ fn lodger(context: &Context) -> Result<(Vec<Peer>, String)> {
 }
 
 fn libfcgi(context: &Context) -> Result<(Vec<Peer>, String)> {
-    let program = Context::bench_program("libfcgi")?;
-    context.build(Command::new("cc").args(["-O2", "-Wall", "-Wextra", "-o"]).arg(&program).arg(Context::source("libfcgi.c")).arg("-lfcgi"))?;
+    let program = programs::c(context, "libfcgi.c", &["-lfcgi"])?;
     let mut peer = Peer::new("C, libfcgi", Protocol::FastCgi, &[Way::New, Way::Kept], Server::start(context, &mut Command::new(&program))?);
     peer.many = Some(Server::start(context, Command::new(&program).arg(context.in_flight.to_string()))?);
     Ok((vec![peer], said(Command::new("dpkg-query").args(["--show", "--showformat=${Version}", "libfcgi-dev"]))?))
@@ -98,13 +118,9 @@ fn tokio_fastcgi(context: &Context) -> Result<(Vec<Peer>, String)> {
 
 /// One thread runs Go code: on the one core of a server Go chooses so itself, and with more it uses more CPU time.
 fn go(context: &Context) -> Result<(Vec<Peer>, String)> {
-    let program = Context::bench_program("go-fcgi")?;
-    let mut build = Command::new("go");
-    // No module, so nothing has to be fetched.
-    build.env("GO111MODULE", "off").current_dir(Context::source("go/fcgi")).arg("build").arg("-o").arg(&program).arg("main.go");
-    context.build(&mut build)?;
-    let server = Server::start(context, Command::new(program).env("GOMAXPROCS", "1"))?;
-    Ok((vec![Peer::new("Go net/http/fcgi", Protocol::FastCgi, &WAYS, server)], said(Command::new("go").arg("version"))?))
+    let server = Server::start(context, Command::new(programs::go(context, "fcgi")?).env("GOMAXPROCS", "1"))?;
+    let version = said(Command::new("go").arg("version"))?;
+    Ok((vec![Peer::new("Go net/http/fcgi", Protocol::FastCgi, &WAYS, server)], word(&version, 2)))
 }
 
 fn php(context: &Context) -> Result<(Vec<Peer>, String)> {
@@ -113,11 +129,11 @@ fn php(context: &Context) -> Result<(Vec<Peer>, String)> {
     peer.many = Some(php_pool(context, &fpm, context.in_flight)?);
     peer.script = Context::source("php/hello.php").to_string_lossy().into_owned();
     let version = said(Command::new(fpm).arg("--version"))?;
-    Ok((vec![peer], version.split_whitespace().nth(1).unwrap_or_default().to_owned()))
+    Ok((vec![peer], word(&version, 1)))
 }
 
 /// Debian's program bears the version in its name.
-fn php_fpm() -> Result<std::path::PathBuf> {
+fn php_fpm() -> Result<PathBuf> {
     let programs = fs::read_dir("/usr/sbin")?.flatten().map(|entry| entry.path());
     let mut found: Vec<_> = programs.filter(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"php-fpm"))).collect();
     found.sort();
@@ -149,6 +165,11 @@ fn axum(context: &Context) -> Result<(Vec<Peer>, String)> {
 pub(crate) fn said(command: &mut Command) -> Result<String> {
     let output = command.output().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// A word of what a program says of its version, counted from 0.
+fn word(text: &str, at: usize) -> String {
+    text.split_whitespace().nth(at).unwrap_or(text).to_owned()
 }
 
 /// The version of a crate in `Cargo.lock`.

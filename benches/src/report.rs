@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 /// What can go wrong in a benchmark is told to the person who runs it, and nobody else looks inside.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// Programs and their versions.
+pub(crate) type Versions = Vec<(String, String)>;
+
 /// What one family of benchmarks found.
 #[derive(Debug, Default)]
 pub(crate) struct Section {
@@ -18,8 +21,8 @@ pub(crate) struct Section {
     pub(crate) targets: Vec<Target>,
     /// The table that the README shows, where it shows one of this family.
     pub(crate) short: Option<Table>,
-    /// What was measured against what: a program and its version.
-    pub(crate) versions: Vec<(String, String)>,
+    /// What was measured, and what it was built with.
+    pub(crate) versions: Versions,
 }
 
 /// A table; its first column is a name, all others are figures.
@@ -140,6 +143,11 @@ pub(crate) fn median(figures: &[f64]) -> f64 {
     }
 }
 
+/// How many times the other one figure is: the median over the rounds of what it was in each. Not a number when nothing was measured.
+pub(crate) fn times(figures: &[f64], others: &[f64]) -> f64 {
+    median(&figures.iter().zip(others).map(|(figure, other)| figure / other).collect::<Vec<_>>())
+}
+
 /// Nanoseconds as microseconds with two digits behind the point.
 pub(crate) fn microseconds(nanoseconds: f64) -> String {
     format!("{:.2} µs", nanoseconds / 1000.0)
@@ -171,6 +179,17 @@ mod tests {
     }
 
     #[test]
+    fn the_short_table_leaves_the_second_of_each_pair_out() {
+        let mut table = Table::new("long", &["server", "new", "CPU", "kept", "CPU"]);
+        table.rows.push(["lodger", "1 ×", "9 µs", "–", "–"].map(str::to_owned).to_vec());
+        let short = table.first_of_each_pair("short");
+        assert_eq!(
+            (short.caption.as_str(), short.head.join(" "), short.rows[0].join(" ")),
+            ("short", "server new kept".into(), "lodger 1 × –".into())
+        );
+    }
+
+    #[test]
     fn a_target_stands_beside_its_figure_and_says_whether_it_holds() {
         let target = |measured, bound| Target { what: "kept".into(), measured, bound, unit: "×" };
         let targets = vec![target(1.994, Bound::AtMost(2.0)), target(2.1, Bound::AtMost(2.0)), target(f64::NAN, Bound::AtLeast(1.0))];
@@ -179,7 +198,7 @@ mod tests {
         assert!(text.starts_with("## Socket\n\nHow.\n\n| target "), "{text}");
         let holds: Vec<_> = text.lines().skip(6).map(|line| line.split('|').nth(4).unwrap().trim()).collect();
         assert_eq!(holds, ["yes", "**no**", "**no**"]);
-        assert!(text.contains("|  ≤ 2 × |   1.99 × |"), "{text}");
+        assert!(text.contains("| ≤ 2 × |   1.99 × |"), "{text}");
     }
 
     #[test]
@@ -187,5 +206,6 @@ mod tests {
         assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
         assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
         assert!(median(&[]).is_nan());
+        assert!((times(&[2.0, 30.0, 8.0], &[1.0, 10.0, 2.0]) - 3.0).abs() < f64::EPSILON);
     }
 }

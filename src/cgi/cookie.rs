@@ -21,12 +21,15 @@ pub(super) fn join<'a>(values: impl Iterator<Item = &'a [u8]>, comma_joined: boo
 }
 
 fn append_unjoined(value: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(value);
     let mut quoted = false;
     for (at, &byte) in value.iter().enumerate() {
         quoted ^= byte == b'"';
-        let after = value.get(at + 1..).unwrap_or_default();
-        let joint = byte == b',' && !quoted && after.strip_prefix(b" ").is_some_and(starts_with_name);
-        out.push(if joint { b';' } else { byte });
+        let joint = byte == b',' && !quoted && value.get(at + 1..).is_some_and(|after| after.strip_prefix(b" ").is_some_and(starts_with_name));
+        if joint && let Some(comma) = out.get_mut(start + at) {
+            *comma = b';';
+        }
     }
 }
 

@@ -4,10 +4,13 @@ mod cookie;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 mod mount;
+mod names;
 pub(crate) mod outgoing;
 pub(crate) mod request;
 pub(crate) mod response;
 mod uri;
+
+pub(crate) use mount::Executable;
 
 use bytes::Bytes;
 use std::ops::Range;
@@ -66,7 +69,7 @@ impl CgiVars {
 
     /// All variables in the order they came.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.pairs.iter().map(|(name, value)| (self.cut(name), self.cut(value)))
+        self.at(&self.pairs)
     }
 
     /// How many variables there are.
@@ -91,14 +94,14 @@ impl CgiVars {
         (self.bytes, self.pairs)
     }
 
-    /// The pairs with a shared slice for each value, so that a header value needs no copy.
-    pub(crate) fn shared(&self) -> impl Iterator<Item = (&[u8], Bytes)> {
-        self.shared_of(&self.pairs)
+    /// The pairs at other ranges of the same bytes.
+    pub(crate) fn at<'a>(&'a self, pairs: &'a [PairSpan]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        pairs.iter().map(|(name, value)| (self.cut(name), self.cut(value)))
     }
 
-    /// The pairs at other ranges of the same bytes.
-    pub(crate) fn shared_of(&self, pairs: &[PairSpan]) -> impl Iterator<Item = (&[u8], Bytes)> {
-        pairs.iter().map(|(name, value)| (self.cut(name), self.bytes.slice_ref(self.cut(value))))
+    /// A name or a value, shared: what is kept of it needs no copy.
+    pub(crate) fn share(&self, piece: &[u8]) -> Bytes {
+        self.bytes.slice_ref(piece)
     }
 
     fn cut(&self, range: &Range<u32>) -> &[u8] {

@@ -1,7 +1,26 @@
 //! The mount: the part of the path that the web server consumed to find the program. It is stripped, so that an app sees `/hello`
 //! wherever it lives.
 
-use std::path::Path;
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+/// Our own executable, taken apart once for all requests.
+#[derive(Debug, Clone)]
+pub(crate) struct Executable {
+    path: PathBuf,
+    name: OsString,
+    stem: OsString,
+}
+
+impl Executable {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        let part = |part: Option<&OsStr>| part.unwrap_or_default().to_owned();
+        Self { name: part(path.file_name()), stem: part(path.file_stem()), path }
+    }
+}
 
 /// What the mount is found from.
 #[derive(Debug, Default, Clone, Copy)]
@@ -14,7 +33,7 @@ pub(super) struct MountFacts<'a> {
     pub(super) path_info: &'a [u8],
     pub(super) script_filename: &'a [u8],
     /// Our own executable.
-    pub(super) program: Option<&'a Path>,
+    pub(super) program: Option<&'a Executable>,
     /// Whether the server may have made `SCRIPT_NAME` up (Apache with a virtual wrapper).
     pub(super) invents_script_name: bool,
     /// Whether a slash at the end of `SCRIPT_NAME` is that of a mount (LiteSpeed).
@@ -58,27 +77,29 @@ pub(super) fn find<'a>(facts: &MountFacts<'a>) -> &'a str {
 /// A bare stem is not enough: behind nginx, where SCRIPT_NAME is the whole path, a program `blog` would lose its page `/blog`.
 fn names_program(facts: &MountFacts<'_>) -> bool {
     let Some(program) = facts.program else { return false };
-    let script = to_path(facts.script_filename);
-    let Some(segment) = facts.script_name.rsplit(|byte| *byte == b'/').next().and_then(to_path) else {
+    let segment = facts.script_name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    if segment.is_empty() {
         return false;
-    };
-    let same_name = segment.file_name() == program.file_name();
-    if script == Some(program) && (same_name || facts.invents_script_name) {
+    }
+    let same_name = segment == program.name.as_bytes();
+    // A dot at the start begins no extension.
+    let dot = segment.iter().rposition(|byte| *byte == b'.').filter(|dot| *dot > 0);
+    let (stem, extension) = dot.map_or((segment, None), |dot| (&segment[..dot], segment.get(dot + 1..)));
+    let is_program = matches!(extension, Some(b"fcgi" | b"cgi"));
+    if same_name && extension.is_some() || is_program && stem == program.stem.as_bytes() {
         return true;
     }
-    let Some(extension) = segment.extension() else { return false };
-    let in_our_folder = script.is_some_and(|script| script.parent() == program.parent() && script.file_name() == segment.file_name());
-    let same_stem = segment.file_stem() == program.file_stem();
-    same_name || (extension == "fcgi" || extension == "cgi") && (same_stem || in_our_folder)
-}
-
-fn to_path(bytes: &[u8]) -> Option<&Path> {
-    use std::os::unix::ffi::OsStrExt as _;
-    (!bytes.is_empty()).then(|| Path::new(std::ffi::OsStr::from_bytes(bytes)))
+    let script = Path::new(OsStr::from_bytes(facts.script_filename));
+    let in_our_folder = || script.parent() == program.path.parent() && script.file_name().is_some_and(|name| name.as_bytes() == segment);
+    (same_name || facts.invents_script_name) && script == program.path || is_program && in_our_folder()
 }
 
 /// The part of `raw` that decodes to `prefix` and ends where a segment ends.
 fn raw_prefix<'a>(raw: &'a str, prefix: &[u8]) -> Option<&'a str> {
+    if !raw.contains('%') {
+        let rest = raw.as_bytes().strip_prefix(prefix)?;
+        return raw.get(..prefix.len()).filter(|_| matches!(rest, [] | [b'/', ..]));
+    }
     let mut decoded = decode_with_positions(raw);
     let mut end = 0;
     for &expect in prefix {
@@ -127,7 +148,7 @@ mod tests {
             script_name: script_name.as_bytes(),
             path_info: path_info.as_bytes(),
             script_filename: script_filename.as_bytes(),
-            program: Some(Path::new("/www/sub/app.fcgi")),
+            program: Some(&Executable::new("/www/sub/app.fcgi".into())),
             ..MountFacts::default()
         })
         .to_owned()

@@ -2,13 +2,14 @@
 
 use super::{
     CgiVars, PairSpan, cookie,
-    mount::{self, MountFacts},
-    uri,
+    mount::{self, Executable, MountFacts},
+    names::{self, Var},
+    uri::{self, Target},
 };
 use crate::profile::Profile;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts, uri::Authority};
-use std::{net::IpAddr, net::SocketAddr, path::Path};
+use std::net::{IpAddr, SocketAddr};
 
 /// Why variables are not a request. The visitor gets 400 or 414.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +49,7 @@ pub(crate) struct Meta {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'a> {
     /// Our own executable.
-    pub(crate) program: Option<&'a Path>,
+    pub(crate) program: Option<&'a Executable>,
     /// What is particular about the web server.
     pub(crate) profile: &'a Profile,
     /// The headers as the client wrote them, as ranges of the bytes of the variables, where the protocol carries them. They are taken instead of the `HTTP_*` variables, in which
@@ -56,18 +57,18 @@ pub(crate) struct Context<'a> {
     pub(crate) headers: Option<&'a [PairSpan]>,
 }
 
-/// The variables that mean something here, found in one walk. Of a repeated one the last counts: nginx sends a variable that was set twice in its
+/// What the variables say that mean something here. Of a repeated one the last counts: nginx sends a variable that was set twice in its
 /// configuration twice, and the one that was meant comes last.
 #[derive(Debug, Default)]
 struct Known<'a> {
     method: Option<&'a [u8]>,
-    request_uri: Option<Bytes>,
+    request_uri: &'a [u8],
     protocol: &'a [u8],
     script_name: &'a [u8],
     script_filename: &'a [u8],
     path_info: &'a [u8],
     query: &'a [u8],
-    content_type: Option<Bytes>,
+    content_type: &'a [u8],
     content_length: &'a [u8],
     https: &'a [u8],
     request_scheme: &'a [u8],
@@ -77,8 +78,9 @@ struct Known<'a> {
     mount: Option<&'a [u8]>,
     host: Option<&'a [u8]>,
     hosts_differ: bool,
+    cookie: &'a [u8],
     cookies: usize,
-    authorization: Option<Bytes>,
+    authorization: &'a [u8],
     chunked: bool,
 }
 
@@ -87,24 +89,24 @@ struct Known<'a> {
 /// `uri()` of the result is always in origin form with the mount stripped; scheme and host are facts of the exchange. A missing
 /// Host is no error.
 pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(Parts, Meta), VarError> {
-    let mut headers = HeaderMap::with_capacity(vars.len().min(USUAL_HEADERS));
+    // Hardly more than half of the variables are headers.
+    let mut headers = HeaderMap::with_capacity((vars.len() / 2).min(USUAL_HEADERS));
     let known = read_vars(vars, context.headers.is_none(), &mut headers);
     if let Some(written) = context.headers {
         take_written(vars, written, &mut headers);
-    } else if context.profile.joins_repeated_headers {
+    } else if context.profile.joins_repeated_headers && headers.len() != headers.keys_len() {
         drop_collisions(&mut headers);
     }
     let method = Method::from_bytes(known.method.ok_or(VarError::NoMethod)?).map_err(|_| VarError::Method)?;
 
     if known.cookies > 0 {
-        let cookies = vars.iter().filter(|(name, _)| *name == b"HTTP_COOKIE").map(|(_, value)| value);
-        insert(&mut headers, header::COOKIE, cookie::join(cookies, context.profile.joins_cookies_with_comma).into());
+        insert(&mut headers, header::COOKIE, cookie(vars, &known, context.profile));
     }
-    if let Some(value) = known.authorization.clone() {
-        insert(&mut headers, header::AUTHORIZATION, value);
+    if !known.authorization.is_empty() {
+        insert(&mut headers, header::AUTHORIZATION, vars.share(known.authorization));
     }
-    if let Some(value) = known.content_type.clone().filter(|value| !value.is_empty()) {
-        insert(&mut headers, header::CONTENT_TYPE, value);
+    if !known.content_type.is_empty() {
+        insert(&mut headers, header::CONTENT_TYPE, vars.share(known.content_type));
     }
     let content_length = plain_number(known.content_length);
     let bodiless = matches!(method, Method::GET | Method::HEAD);
@@ -113,11 +115,10 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
 
-    let target = match &known.request_uri {
-        Some(raw) if !raw.is_empty() => uri::from_request_uri(raw)?,
-        _ => uri::from_parts(known.script_name, known.path_info, known.query)?,
+    let Target { path_and_query: original, authority, asterisk } = match known.request_uri {
+        b"" => uri::from_parts(known.script_name, known.path_info, known.query)?,
+        raw => uri::from_request_uri(&vars.share(raw))?,
     };
-    let original = &target.path_and_query;
     let mount = mount::find(&MountFacts {
         told: known.mount,
         path: original.path(),
@@ -129,9 +130,14 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
         ends_mount_with_slash: context.profile.ends_mount_with_slash,
     })
     .to_owned();
-    let origin = origin_facts(&known, &headers, target.authority.as_ref())?;
+    let origin = origin_facts(&known, &headers, authority.as_ref())?;
+    let mut parts = http::Request::new(()).into_parts().0;
+    parts.method = method;
+    parts.version = version(known.protocol);
+    parts.headers = headers;
+    parts.uri = if asterisk { Uri::from_static("*") } else { strip(&original, &mount)? };
     let meta = Meta {
-        original_uri: if target.asterisk { Uri::from_static("*") } else { Uri::from(original.clone()) },
+        original_uri: if asterisk { parts.uri.clone() } else { Uri::from(original) },
         remote_addr: origin.remote_addr,
         https: origin.https,
         host: origin.host,
@@ -139,20 +145,24 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
         no_body: !known.chunked && content_length.map_or(bodiless && known.content_length.is_empty(), |length| length == 0),
         mount,
     };
-    let mut parts = http::Request::new(()).into_parts().0;
-    parts.method = method;
-    parts.version = version(known.protocol);
-    parts.headers = headers;
-    parts.uri = if target.asterisk { meta.original_uri.clone() } else { strip(original, &meta.mount)? };
     Ok((parts, meta))
+}
+
+/// The cookies as one value. A single one that no web server can have joined is taken as it stands.
+fn cookie(vars: &CgiVars, known: &Known<'_>, profile: &Profile) -> Bytes {
+    let comma = profile.joins_cookies_with_comma;
+    if known.cookies == 1 && !(comma && known.cookie.contains(&b',')) {
+        return vars.share(known.cookie);
+    }
+    cookie::join(vars.get_all("HTTP_COOKIE"), comma).into()
 }
 
 /// Takes the headers that a client wrote, by the names it wrote. Those with a meaning of their own were found among the variables.
 fn take_written(vars: &CgiVars, written: &[PairSpan], headers: &mut HeaderMap) {
-    for (name, value) in vars.shared_of(written) {
+    for (name, value) in vars.at(written) {
         let Ok(name) = HeaderName::from_bytes(name) else { continue };
         if !matches!(name, header::HOST | header::COOKIE | header::AUTHORIZATION) && is_passed_on(name.as_str().as_bytes()) {
-            append(headers, name, value);
+            append(headers, name, vars.share(value));
         }
     }
 }
@@ -160,45 +170,57 @@ fn take_written(vars: &CgiVars, written: &[PairSpan], headers: &mut HeaderMap) {
 /// Sorts the variables: the ones with a meaning of their own into the result, and those that are headers into `headers`, if they are the source of `all_headers`.
 fn read_vars<'a>(vars: &'a CgiVars, all_headers: bool, headers: &mut HeaderMap) -> Known<'a> {
     let mut known = Known::default();
-    for ((name, value), (_, shared)) in vars.iter().zip(vars.shared()) {
-        match name {
-            b"HTTP_COOKIE" => known.cookies += 1,
-            b"HTTP_HOST" => {
+    for (name, value) in vars.iter() {
+        match names::find(name) {
+            Some(Var::Header(name)) if all_headers => append(headers, name.clone(), vars.share(value)),
+            Some(Var::Host) => {
                 known.hosts_differ |= known.host.is_some_and(|first| !first.eq_ignore_ascii_case(value));
                 known.host = known.host.or(Some(value));
-                insert(headers, header::HOST, shared);
+                insert(headers, header::HOST, vars.share(value));
             }
-            b"REQUEST_METHOD" => known.method = Some(value),
-            b"REQUEST_URI" => known.request_uri = Some(shared),
-            b"CONTENT_TYPE" => known.content_type = Some(shared),
-            b"SERVER_PROTOCOL" => known.protocol = value,
-            b"SCRIPT_NAME" => known.script_name = value,
-            b"SCRIPT_FILENAME" => known.script_filename = value,
-            b"PATH_INFO" => known.path_info = value,
-            b"QUERY_STRING" => known.query = value,
-            b"CONTENT_LENGTH" => known.content_length = value,
-            b"HTTPS" => known.https = value,
-            b"REQUEST_SCHEME" => known.request_scheme = value,
-            b"REMOTE_ADDR" => known.remote_addr = value,
-            b"REMOTE_PORT" => known.remote_port = value,
-            b"SERVER_ADDR" => known.server_addr = value,
-            _ => {
-                known.chunked |= name == b"HTTP_TRANSFER_ENCODING" && is_chunked(value);
+            Some(var) => known.take(var, value),
+            None => {
                 // Apache passes it under REDIRECT_ after each internal redirect; the plain form wins.
                 let (bare, redirected) = without_redirects(name);
                 if bare == b"LODGER_MOUNT" {
                     known.mount = Some(value);
                 } else if bare == b"HTTP_AUTHORIZATION" {
-                    if !value.is_empty() && (known.authorization.is_none() || !redirected) {
-                        known.authorization = Some(shared);
+                    if !value.is_empty() && (known.authorization.is_empty() || !redirected) {
+                        known.authorization = value;
                     }
-                } else if all_headers && let Some(name) = name.strip_prefix(b"HTTP_").and_then(header_name) {
-                    append(headers, name, shared);
+                } else if let Some(header) = name.strip_prefix(b"HTTP_") {
+                    known.chunked |= header == b"TRANSFER_ENCODING" && is_chunked(value);
+                    if all_headers && let Some(name) = header_name(header) {
+                        append(headers, name, vars.share(value));
+                    }
                 }
             }
         }
     }
     known
+}
+
+impl<'a> Known<'a> {
+    fn take(&mut self, var: &Var, value: &'a [u8]) {
+        match var {
+            Var::Method => self.method = Some(value),
+            Var::RequestUri => self.request_uri = value,
+            Var::Protocol => self.protocol = value,
+            Var::ScriptName => self.script_name = value,
+            Var::ScriptFilename => self.script_filename = value,
+            Var::PathInfo => self.path_info = value,
+            Var::Query => self.query = value,
+            Var::ContentType => self.content_type = value,
+            Var::ContentLength => self.content_length = value,
+            Var::Https => self.https = value,
+            Var::RequestScheme => self.request_scheme = value,
+            Var::RemoteAddr => self.remote_addr = value,
+            Var::RemotePort => self.remote_port = value,
+            Var::ServerAddr => self.server_addr = value,
+            Var::Cookie => (self.cookie, self.cookies) = (value, self.cookies + 1),
+            Var::Host | Var::Connection | Var::Header(_) => {}
+        }
+    }
 }
 
 /// Takes out headers that a client could have smuggled in under another name: `X_Y` and `X-Y` are one variable. Behind a server that joins what is
@@ -224,7 +246,7 @@ fn without_redirects(mut name: &[u8]) -> (&[u8], bool) {
 }
 
 /// `USER_AGENT` as `user-agent`, or `None` for what must not reach an app as a header.
-fn header_name(name: &[u8]) -> Option<HeaderName> {
+pub(super) fn header_name(name: &[u8]) -> Option<HeaderName> {
     const LONGEST: usize = 256;
     let mut lower = [0; LONGEST];
     let lower = lower.get_mut(..name.len())?;
@@ -262,8 +284,9 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: Bytes) {
 
 /// Digits and nothing else: "" is none, -1 is unknown (Caddy, lighttpd), what overflows is no length.
 pub(super) fn plain_number(text: &[u8]) -> Option<u64> {
-    let digits = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok()
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(*byte - b'0'));
+    let add = |number: u64, byte| number.checked_mul(10)?.checked_add(digit(byte)?);
+    text.iter().try_fold(0, add).filter(|_| !text.is_empty())
 }
 
 fn is_chunked(value: &[u8]) -> bool {
@@ -272,6 +295,7 @@ fn is_chunked(value: &[u8]) -> bool {
 
 fn version(protocol: &[u8]) -> Version {
     match protocol {
+        b"HTTP/1.1" => Version::HTTP_11,
         b"HTTP/0.9" => Version::HTTP_09,
         b"HTTP/1.0" => Version::HTTP_10,
         b"HTTP/2" | b"HTTP/2.0" => Version::HTTP_2,
@@ -306,7 +330,7 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
         return Err(VarError::Host);
     }
     let ip = ip_addr(known.remote_addr);
-    let trusted = ip.is_some_and(|ip| ip.is_loopback() || ip_addr(known.server_addr) == Some(ip));
+    let trusted = ip.is_some_and(|ip| ip.is_loopback() || is_same_addr(ip, known));
     let forwarded = |name| trusted.then(|| last_of(headers, name)).flatten();
     let https = match forwarded("x-forwarded-proto") {
         Some(proto) => proto.eq_ignore_ascii_case(b"https"),
@@ -327,6 +351,11 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
     Ok(Origin { remote_addr, https, host })
 }
 
+/// Whether the peer of the web server has the address of the web server. There is one way to write an address of the old kind.
+fn is_same_addr(peer: IpAddr, known: &Known<'_>) -> bool {
+    known.server_addr == known.remote_addr || known.server_addr.contains(&b':') && ip_addr(known.server_addr) == Some(peer)
+}
+
 /// What a front wrote into a list that proxies append to: the last element, since everything before it may be the client's own.
 pub(super) fn last_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     let last = headers.get_all(name).into_iter().next_back()?;
@@ -334,6 +363,11 @@ pub(super) fn last_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]
 }
 
 pub(super) fn host(value: &[u8]) -> Result<String, VarError> {
+    if is_plain_name(value)
+        && let Ok(name) = std::str::from_utf8(value)
+    {
+        return Ok(name.to_owned());
+    }
     let authority = Authority::try_from(value).map_err(|_| VarError::Host)?;
     // What stands behind the host is nothing, a bare colon or a port.
     let port = authority.as_str().strip_prefix(authority.host()).unwrap_or("@");
@@ -342,6 +376,12 @@ pub(super) fn host(value: &[u8]) -> Result<String, VarError> {
         return Err(VarError::Host);
     }
     Ok(authority.as_str().to_owned())
+}
+
+/// Whether a host is a name such as most sites have, in which nothing can be misread.
+fn is_plain_name(value: &[u8]) -> bool {
+    const LONGEST: usize = 253;
+    (1..=LONGEST).contains(&value.len()) && value.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
 }
 
 /// An address, or `None` for what nginx says of a Unix client (`unix:`).

@@ -1,6 +1,6 @@
 //! File descriptor 0: what it is, and taking it over. The only file that touches it.
 
-use super::{Facts, Fd0, Handed, Ownership, ownership};
+use super::{Facts, Fd0, Handed, Ownership, Vars, ownership};
 use crate::sys::{self, SocketKind};
 use std::{
     ffi::OsString,
@@ -16,9 +16,9 @@ use std::{
 /// of the command line, and should not wonder whether the program hangs.
 const SPEAK: Duration = Duration::from_secs(1);
 
-/// Gathers the facts of our start. `args` is asked for only where arguments may be read at all.
-pub(crate) fn facts(args: impl FnOnce() -> Vec<OsString>) -> Facts {
-    Facts::gather(&std::env::vars_os().collect::<Vec<_>>(), look(), std::process::id(), args)
+/// Gathers the facts of our start from the environment and the rest. `args` is asked for only where arguments may be read at all.
+pub(crate) fn facts(environment: &Vars, args: impl FnOnce() -> Vec<OsString>) -> Facts {
+    Facts::gather(environment, look(), std::process::id(), args)
 }
 
 fn look() -> Fd0 {

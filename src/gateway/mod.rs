@@ -12,9 +12,9 @@ use crate::{
     cgi::CgiVars,
     profile::{self, Profile},
 };
-pub(crate) use facts::Facts;
 #[cfg(not(feature = "cli"))]
 pub(crate) use facts::socket_mode_argument;
+pub(crate) use facts::{Facts, Vars};
 use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
 pub(crate) use terms::{LiteSpeed, Terms};
 
@@ -148,8 +148,8 @@ pub(crate) fn ownership(socket_path: Option<&std::path::Path>, parent: u32) -> O
 ///
 /// `SERVER_SOFTWARE` of Apache names mod_fcgid whenever that module is loaded, so the socket decides and not the text.
 pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiVars, keep_conn: bool) -> &'static Profile {
-    let software = vars.get("SERVER_SOFTWARE").unwrap_or_default().to_ascii_lowercase();
-    let is = |name: &str| software.starts_with(name.as_bytes());
+    let software = vars.get("SERVER_SOFTWARE").unwrap_or_default();
+    let is = |name| starts_with(software, name);
     match gateway {
         Gateway::Cgi if is("apache") => &profile::MOD_CGID,
         Gateway::FastCgi if ownership == Ownership::ModFcgid => &profile::MOD_FCGID,
@@ -157,7 +157,7 @@ pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiV
         Gateway::FastCgi if is("nginx") && keep_conn => &profile::NGINX_KEEP_CONN,
         Gateway::FastCgi if is("nginx") => &profile::NGINX,
         // "LiteSpeed/1.9.1 Open" and LSWS_EDITION "Openlitespeed 1.9.1". Nobody else speaks LSAPI.
-        Gateway::FastCgi | Gateway::Lsapi | Gateway::Scgi | Gateway::Cgi if is_open_litespeed(&software, vars) => &profile::OPENLITESPEED,
+        Gateway::FastCgi | Gateway::Lsapi | Gateway::Scgi | Gateway::Cgi if is_open_litespeed(software, vars) => &profile::OPENLITESPEED,
         Gateway::FastCgi | Gateway::Scgi | Gateway::Cgi if is("litespeed") => &profile::LITESPEED,
         Gateway::Lsapi => &profile::LITESPEED,
         Gateway::FastCgi | Gateway::Cgi if is("lighttpd") => &profile::LIGHTTPD,
@@ -174,8 +174,13 @@ pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiV
 }
 
 fn is_open_litespeed(software: &[u8], vars: &CgiVars) -> bool {
-    let edition = || vars.get("LSWS_EDITION").unwrap_or_default().to_ascii_lowercase().starts_with(b"openlitespeed");
-    software.starts_with(b"openlitespeed") || software.starts_with(b"litespeed") && (software.ends_with(b" open") || edition())
+    let says_open = || software.last_chunk::<5>().is_some_and(|end| end.eq_ignore_ascii_case(b" open"));
+    let edition = || starts_with(vars.get("LSWS_EDITION").unwrap_or_default(), "openlitespeed");
+    starts_with(software, "openlitespeed") || starts_with(software, "litespeed") && (says_open() || edition())
+}
+
+fn starts_with(text: &[u8], name: &str) -> bool {
+    text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub(super) struct Candidate {
     pub(super) gateway: Gateway,
     pub(super) profile: &'static Profile,
     pub(super) role: Role,
+    /// Whether all of the body has come, which can be nothing then.
+    pub(super) body_ended: bool,
     /// Whether the connection may become something else.
     pub(super) upgrade: bool,
     /// Whether no more requests are begun on this connection.
@@ -40,8 +42,8 @@ pub(super) struct Candidate {
 /// A request in work, and what its connection keeps of it.
 pub(super) struct Admitted {
     pub(super) exchange: Exchange,
-    /// Where its body goes.
-    pub(super) inbox: Inbox,
+    /// Where its body goes, if one may come.
+    pub(super) inbox: Option<Inbox>,
     pub(super) permit: Permit,
     /// How long its handler may take.
     pub(super) timeout: Duration,
@@ -49,20 +51,27 @@ pub(super) struct Admitted {
 
 /// Lets a request in, or says what it is answered with instead: 413 before 503, since asking again later does not help the first.
 pub(super) fn admit(shared: &Arc<Shared>, app: &BoxApp, candidate: Candidate) -> Result<Admitted, Failure> {
-    let Candidate { parts, meta, vars, gateway, profile, role, upgrade, last_call } = candidate;
+    let Candidate { parts, meta, vars, gateway, profile, role, body_ended, upgrade, last_call } = candidate;
     let limits = &shared.limits;
     if limits.body_bytes.zip(meta.content_length).is_some_and(|(limit, length)| length > limit) {
         return Err(Failure::BODY_TOO_LARGE);
     }
     let permit = Permit::take(shared).filter(|_| !last_call).ok_or(Refusal::TooManyRequests)?;
-    let app = log::guard(|| app.clone()).map_err(|_| Failure::APP_NOT_CLONED)?;
-    let body_follows = !meta.no_body;
-    let expected = Expected { length: meta.content_length, none: meta.no_body, limit: limits.body_bytes };
-    let (inbox, incoming) = inbox::channel(limits.body_window, expected);
-    let mut request = Request::from_parts(parts, Body::incoming(incoming, limits.body_bytes));
-    insert_extensions(&mut request, ext::Exchange::new(vars, gateway, profile, meta, role, shared.listener.clone()));
+    let (inbox, body) = if body_ended && meta.content_length.is_none_or(|length| length == 0) {
+        (None, Body::empty())
+    } else {
+        let expected = Expected { length: meta.content_length, none: meta.no_body, limit: limits.body_bytes };
+        let (inbox, incoming) = inbox::channel(limits.body_window, expected);
+        (Some(inbox), Body::incoming(incoming, limits.body_bytes))
+    };
+    let body_follows = !meta.no_body && !body_ended;
     let timeout = limits.request_timeout.min(profile.request_timeout_max.unwrap_or(Duration::MAX));
-    Ok(Admitted { exchange: Exchange::new(app, request, profile, body_follows, upgrade), inbox, permit, timeout })
+    let method = parts.method.clone();
+    let facts = ext::Exchange::new(vars, gateway, profile, meta, role, shared.listener.clone());
+    let mut request = Request::from_parts(parts, body);
+    insert_extensions(&mut request, facts.clone());
+    let call = log::guard(|| app.call(request)).map_err(|_| Failure::APP_NOT_CLONED)?;
+    Ok(Admitted { exchange: Exchange::new(call, method, facts, body_follows, upgrade), inbox, permit, timeout })
 }
 
 fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {

@@ -1,6 +1,15 @@
 //! The driver of one connection: one task that reads, drives the requests in work and writes, until the connection is over.
 
-use super::{Shared, exchange::Step, exchanges::Exchanges, failure::Failure, inbox::BodyError, socket::Link, spare, timers::Timers};
+use super::{
+    Shared,
+    exchange::Step,
+    exchanges::{Exchanges, Turn},
+    failure::Failure,
+    inbox::BodyError,
+    socket::Link,
+    spare,
+    timers::Timers,
+};
 use crate::{
     app::BoxApp,
     diagnostic::codes as code,
@@ -98,7 +107,7 @@ pub(super) async fn drive<L: Link, W: Wire + Unpin>(link: L, wire: W, gateway: G
         wire,
         input: BytesMut::new(),
         out: Outbox::default(),
-        exchanges: Exchanges::new(),
+        exchanges: Exchanges::default(),
         shared,
         app,
         gateway,
@@ -276,12 +285,12 @@ impl<L: Link, W: Wire> Driver<L, W> {
         if slot.exchange.waits_for_upload() || slot.data.is_some() {
             return true;
         }
-        if !slot.inbox.is_full(waker) {
+        let Some(inbox) = slot.inbox.as_ref().filter(|inbox| inbox.is_full(waker)) else {
             self.timers.pause_over();
             return true;
-        }
+        };
         // The peer may put another request behind this body. It is not kept waiting for a handler that takes nothing.
-        self.timers.paused_long(slot.inbox.taken()) && slot.keep_conn
+        self.timers.paused_long(inbox.taken()) && slot.keep_conn
     }
 
     fn at_end_of_input(&mut self) {
@@ -314,9 +323,12 @@ impl<L: Link, W: Wire> Driver<L, W> {
         self.exchanges.register(cx);
         let mut moved = false;
         for at in self.exchanges.round() {
-            if let Some(waker) = self.exchanges.waker(at, cx) {
-                moved |= self.poll_exchange(at, &mut Context::from_waker(&waker)).unwrap_or(false);
-            }
+            let polled = match self.exchanges.turn(at, cx) {
+                Some(Turn::Connection) => self.poll_exchange(at, cx),
+                Some(Turn::Own(waker)) => self.poll_exchange(at, &mut Context::from_waker(&waker)),
+                None => None,
+            };
+            moved |= polled.unwrap_or(false);
         }
         if moved {
             self.exchanges.take_away_ended();
@@ -344,7 +356,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             moved = true;
             match step {
                 Step::Head { head, start } => {
-                    self.exchanges.slot(at)?.deadline = None;
+                    self.exchanges.slot(at)?.timeout = None;
                     let (block, head_len) = head.block(&start, profile);
                     self.wire.respond(id, ResponsePart::Head { block, head_len }, &mut self.out);
                     continue;
@@ -385,7 +397,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     /// Gives a request up in its handler's place.
     pub(super) fn fail(&mut self, id: RequestId, failure: Failure) {
         let Some(slot) = self.exchanges.get_mut(id) else { return };
-        slot.deadline = None;
+        slot.timeout = None;
         let profile = slot.profile;
         let ((), lines) = logged::<W, _>(|| slot.exchange.fail(failure));
         slot.poll_again();

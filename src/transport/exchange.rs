@@ -6,29 +6,27 @@ use super::{
     grant,
 };
 use crate::{
-    app::{BoxApp, ResponseBody},
-    body::Body,
+    app::{Call, ResponseBody},
     cgi::response::{Allowed, Head},
     diagnostic::codes::{self as code, Code},
     error::BoxError,
-    ext::RequestExt as _,
-    profile::{Offload, Profile},
+    ext,
+    profile::Offload,
     proto::Role,
     telemetry::log::guard,
 };
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 use std::{
     collections::VecDeque,
     ffi::OsStr,
     os::unix::ffi::OsStrExt as _,
-    path::PathBuf,
+    path::Path,
     pin::Pin,
     task::{Context, Poll},
 };
 use tokio::time::Instant;
-use tower::{ServiceExt as _, util::Oneshot};
 
 /// Held chunks up to this size in all are sent in the buffer of the head.
 const JOIN_BELOW: usize = 4096;
@@ -50,21 +48,19 @@ pub(super) enum Step {
 pub(super) struct Exchange {
     stage: Stage,
     allowed: Allowed,
-    profile: &'static Profile,
-    role: Role,
+    /// What is known of the request.
+    facts: ext::Exchange,
+    method: Method,
     /// Whether the request body is still on its way behind a web server that would stop sending it when it saw the head.
     upload_first: bool,
     /// When the response began to be held back for that.
     held_since: Option<Instant>,
-    /// What is on its way, in order, before anything else the stage has to say.
-    ready: VecDeque<Step>,
-    /// Method and target, for the log.
-    method: Method,
-    uri: Uri,
+    /// A head that is to go out before anything else, and the start of the body.
+    ready: Option<(Box<Head>, Bytes)>,
+    /// What was held of the body and goes out next.
+    pieces: VecDeque<Bytes>,
     /// Whether the log has been told that the body is longer than its declared length.
     excess_told: bool,
-    /// Where LiteSpeed may take files from.
-    document_root: Option<PathBuf>,
     /// How many bytes make the web server pass on an event, for an app that asked for it.
     padding: Option<usize>,
     /// An event went out that the web server may still hold.
@@ -72,12 +68,31 @@ pub(super) struct Exchange {
 }
 
 enum Stage {
-    Handling(Box<Oneshot<BoxApp, Request<Body>>>),
-    Holding { head: Box<Head>, body: ResponseBody, held: Vec<Bytes>, held_len: usize },
+    Handling(Call),
+    Holding { head: Box<Head>, body: ResponseBody, held: Held },
     Streaming { body: ResponseBody, left: Option<u64>, declared: bool },
     Ending,
     Broken { declared: bool },
     Done,
+}
+
+/// What is held of the body of a response: most often one piece.
+#[derive(Default)]
+struct Held {
+    first: Bytes,
+    others: Vec<Bytes>,
+    len: usize,
+}
+
+impl Held {
+    fn push(&mut self, chunk: Bytes) {
+        self.len += chunk.len();
+        if self.first.is_empty() {
+            self.first = chunk;
+        } else {
+            self.others.push(chunk);
+        }
+    }
 }
 
 /// What a look at the body of the response found.
@@ -89,22 +104,18 @@ enum Look {
 }
 
 impl Exchange {
-    /// `body_follows`: the request says that there is a body. `upgrade`: the connection may become something else.
-    pub(super) fn new(app: BoxApp, request: Request<Body>, profile: &'static Profile, body_follows: bool, upgrade: bool) -> Self {
-        let document_root = (profile.offload == Some(Offload::LiteSpeedLocation)).then(|| request.cgi_vars().get("DOCUMENT_ROOT")).flatten();
-        let document_root = document_root.map(|root| PathBuf::from(OsStr::from_bytes(root)));
+    /// `body_follows`: there is a body, and it has not ended. `upgrade`: the connection may become something else.
+    pub(super) fn new(call: Call, method: Method, facts: ext::Exchange, body_follows: bool, upgrade: bool) -> Self {
         Self {
-            allowed: Allowed { head_request: request.method() == Method::HEAD, upgrade },
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            role: request.role(),
-            stage: Stage::Handling(Box::new(app.oneshot(request))),
-            profile,
+            stage: Stage::Handling(call),
+            allowed: Allowed { head_request: method == Method::HEAD, upgrade },
+            upload_first: facts.profile().head_ends_upload && body_follows,
+            facts,
+            method,
             held_since: None,
-            upload_first: profile.head_ends_upload && body_follows,
-            ready: VecDeque::new(),
+            ready: None,
+            pieces: VecDeque::new(),
             excess_told: false,
-            document_root,
             padding: None,
             event_held: false,
         }
@@ -112,7 +123,13 @@ impl Exchange {
 
     /// Method and path, for the log.
     fn name(&self) -> String {
-        format!("{} {}", self.method, self.uri.path())
+        format!("{} {}", self.method, self.facts.path())
+    }
+
+    /// Where LiteSpeed may take files from.
+    fn document_root(&self) -> Option<&Path> {
+        let root = (self.facts.profile().offload == Some(Offload::LiteSpeedLocation)).then(|| self.facts.cgi_vars().get("DOCUMENT_ROOT")).flatten();
+        root.map(|root| Path::new(OsStr::from_bytes(root)))
     }
 
     /// Whether the response head has not gone out, so that any other answer is still possible.
@@ -151,11 +168,14 @@ impl Exchange {
     /// A panic of the app is caught here and nowhere else: it is the failure of one request.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         loop {
-            if let Some(step) = self.ready.pop_front() {
-                return Poll::Ready(step);
+            if let Some((head, start)) = self.ready.take() {
+                return Poll::Ready(Step::Head { head, start });
+            }
+            if let Some(piece) = self.pieces.pop_front() {
+                return Poll::Ready(Step::Data(piece));
             }
             match &mut self.stage {
-                Stage::Handling(call) => match guard(|| Pin::new(&mut **call).poll(cx)) {
+                Stage::Handling(call) => match guard(|| call.as_mut().poll(cx)) {
                     Ok(Poll::Pending) => return Poll::Pending,
                     Ok(Poll::Ready(Ok(response))) => self.answered(response),
                     Ok(Poll::Ready(Err(error))) => self.failed(code::APP_FAILED, &chain(error)),
@@ -198,9 +218,8 @@ impl Exchange {
 
     fn replace(&mut self, status: StatusCode, code: Code) {
         if self.is_undecided() {
-            self.ready.clear();
             let (head, start) = Head::of_error(status, code.as_str(), self.allowed.head_request);
-            self.ready.push_back(Step::Head { head: Box::new(head), start });
+            self.ready = Some((Box::new(head), start));
             self.set(Stage::Ending);
         } else if let Stage::Streaming { declared, .. } = self.stage {
             self.set(Stage::Broken { declared });
@@ -221,9 +240,9 @@ impl Exchange {
 
     fn answered(&mut self, response: Response<ResponseBody>) {
         let (mut parts, body) = response.into_parts();
-        let granted = (self.role == Role::Authorizer).then(|| grant::take(&mut parts, self.profile)).flatten();
-        let Adapted { offloaded, padding } =
-            if granted.is_some() { Adapted::default() } else { adapt(&mut parts, self.profile, self.document_root.as_deref()) };
+        let profile = self.facts.profile();
+        let granted = (self.facts.role() == Role::Authorizer).then(|| grant::take(&mut parts, profile)).flatten();
+        let Adapted { offloaded, padding } = if granted.is_some() { Adapted::default() } else { adapt(&mut parts, profile, self.document_root()) };
         self.padding = padding;
         self.drop_guarded(std::mem::take(&mut parts.extensions));
         let head = granted.map_or_else(|| Head::new(parts, self.allowed), |variables| Ok(Head::of_grant(variables)));
@@ -237,15 +256,15 @@ impl Exchange {
                 return self.failed(code, &sentence);
             }
         };
-        if let Some(warning) = head.over_budget(self.profile) {
+        if let Some(warning) = head.over_budget(profile) {
             tracing::warn!(target: "lodger", "{}: {warning} ({})", code::FAT_HEADER, self.name());
         }
         head.declared = head.declared.or(known.filter(|length| *length > 0 || !self.allowed.head_request)).filter(|_| !offloaded);
         if head.body_allowed && !offloaded {
             self.held_since = self.upload_first.then(Instant::now);
-            self.set(Stage::Holding { head, body, held: Vec::new(), held_len: 0 });
+            self.set(Stage::Holding { head, body, held: Held::default() });
         } else {
-            self.ready.push_back(Step::Head { head, start: Bytes::new() });
+            self.ready = Some((head, Bytes::new()));
             self.drop_guarded(body);
             self.set(Stage::Ending);
         }
@@ -254,17 +273,14 @@ impl Exchange {
     /// The head goes out when the body has ended, when enough is held, or when the body is pending: until then a failure becomes a clean error.
     /// Behind a web server whose upload the head would end, a response that is not complete waits for that. False when there is nothing to do but wait.
     fn hold(&mut self, cx: &mut Context<'_>) -> bool {
-        let commit_at = self.profile.commit_bytes;
-        let Stage::Holding { body, held, held_len, .. } = &mut self.stage else { return false };
+        let commit_at = self.facts.profile().commit_bytes;
+        let Stage::Holding { body, held, .. } = &mut self.stage else { return false };
         let ended = loop {
-            if *held_len >= commit_at {
+            if held.len >= commit_at {
                 break false;
             }
             match look(body, cx) {
-                Look::Chunk(chunk) => {
-                    *held_len += chunk.len();
-                    held.push(chunk);
-                }
+                Look::Chunk(chunk) => held.push(chunk),
                 Look::End => break true,
                 Look::Pending => break false,
                 Look::Failed(code, sentence) => {
@@ -281,33 +297,39 @@ impl Exchange {
     }
 
     fn commit(&mut self, ended: bool, cx: &mut Context<'_>) {
-        let Stage::Holding { mut head, body, held, held_len } = std::mem::replace(&mut self.stage, Stage::Done) else { return };
-        let held_len = held_len as u64;
+        let Stage::Holding { mut head, body, held } = std::mem::replace(&mut self.stage, Stage::Done) else { return };
+        let held_len = held.len as u64;
         if let Some(declared) = head.declared.filter(|declared| ended && held_len < *declared) {
-            self.stage = Stage::Holding { head, body, held: Vec::new(), held_len: 0 };
+            self.stage = Stage::Holding { head, body, held: Held::default() };
             return self.failed(code::BODY_TOO_SHORT, &format!("the app declared {declared} bytes and sent {held_len}"));
         }
         head.declared = head.declared.or(ended.then_some(held_len));
-        let (mut left, declared) = (head.declared, head.declared.is_some() && self.profile.trusts_length);
-        let joined = held_len <= JOIN_BELOW as u64;
-        let (mut start, mut pieces) = (BytesMut::new(), VecDeque::new());
-        for chunk in held {
-            let chunk = self.within(chunk, &mut left);
-            self.event_held = self.padding.is_some() && left.is_none() && chunk.ends_with(b"\n\n");
-            if joined {
-                start.extend_from_slice(&chunk);
-            } else if !chunk.is_empty() {
-                pieces.push_back(Step::Data(chunk));
-            }
+        let (mut left, declared) = (head.declared, head.declared.is_some() && self.facts.profile().trusts_length);
+        let (joined, alone) = (held.len <= JOIN_BELOW, held.others.is_empty());
+        let mut start = self.take_held(held.first, &mut left);
+        let others = held.others.into_iter().map(|piece| self.take_held(piece, &mut left));
+        if !joined {
+            let pieces = std::iter::once(std::mem::take(&mut start)).chain(others);
+            self.pieces = pieces.filter(|piece| !piece.is_empty()).collect();
+        } else if !alone {
+            let mut whole = BytesMut::from(start);
+            others.for_each(|piece| whole.extend_from_slice(&piece));
+            start = whole.freeze();
         }
-        self.ready.push_back(Step::Head { head, start: start.freeze() });
-        self.ready.append(&mut pieces);
+        self.ready = Some((head, start));
         self.stage = Stage::Streaming { body, left, declared };
         if ended {
             self.set(Stage::Ending);
         } else if left == Some(0) {
             self.end_at_declared(cx);
         }
+    }
+
+    /// A piece that was held, as it goes out.
+    fn take_held(&mut self, piece: Bytes, left: &mut Option<u64>) -> Bytes {
+        let piece = self.within(piece, left);
+        self.event_held = self.padding.is_some() && left.is_none() && piece.ends_with(b"\n\n");
+        piece
     }
 
     /// A body longer than its declared length is cut there: the bytes behind it would be taken for the next response.

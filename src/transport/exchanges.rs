@@ -21,29 +21,35 @@ use tokio::time::Instant;
 pub(super) struct Slot {
     pub(super) id: RequestId,
     pub(super) exchange: Exchange,
-    pub(super) inbox: Inbox,
+    /// None for a request without a body, where nothing can come.
+    pub(super) inbox: Option<Inbox>,
     /// The file of a Filter, which comes beside the body.
     pub(super) data: Option<Inbox>,
     pub(super) profile: &'static Profile,
     /// Whether the peer may send other requests on this connection.
     pub(super) keep_conn: bool,
-    /// When the head of the response must have gone out.
-    pub(super) deadline: Option<Instant>,
-    /// When the last piece of the request body came, or the request itself.
-    pub(super) heard: Instant,
-    /// How long the handler may take.
-    pub(super) timeout: Duration,
+    /// When the last piece of the request body came, or the request itself; `None` for since the clock was last looked at.
+    pub(super) heard: Option<Instant>,
+    /// How long the handler may take, while the head of the response has not gone out.
+    pub(super) timeout: Option<Duration>,
     /// Given back with the slot.
     pub(super) _permit: Permit,
     pub(super) own_waker: Option<Arc<SlotWaker>>,
+    /// Whether it was polled before.
+    pub(super) polled: bool,
     /// Whether its response has ended, so that it only waits to be taken away.
     pub(super) over: bool,
 }
 
 impl Slot {
+    /// When the head of the response must have gone out.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        Some(self.heard? + self.timeout?)
+    }
+
     /// Whoever still reads what came with this request gets `error`.
     pub(super) fn fail_input(&self, error: BodyError) {
-        for inbox in [Some(&self.inbox), self.data.as_ref()].into_iter().flatten() {
+        for inbox in [&self.inbox, &self.data].into_iter().flatten() {
             inbox.fail(error);
         }
     }
@@ -88,19 +94,25 @@ impl Wake for SlotWaker {
     }
 }
 
+/// With which waker a request is polled.
+pub(super) enum Turn {
+    /// With that of the connection.
+    Connection,
+    /// With its own, which tells that it woke.
+    Own(Waker),
+}
+
 /// The requests in work on one connection, in the order they came.
+#[derive(Default)]
 pub(super) struct Exchanges {
     slots: Vec<Slot>,
-    connection: Arc<AtomicWaker>,
+    /// Made for the first request that has to wait in company.
+    connection: Option<Arc<AtomicWaker>>,
     /// Who comes first in the next round. It changes every time, so that one large response cannot keep the others from their turn.
     first: usize,
 }
 
 impl Exchanges {
-    pub(super) fn new() -> Self {
-        Self { slots: Vec::new(), connection: Arc::new(AtomicWaker::new()), first: 0 }
-    }
-
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -154,23 +166,28 @@ impl Exchanges {
 
     /// Has to be called before the slots are looked at, so that they can wake this connection.
     pub(super) fn register(&self, cx: &Context<'_>) {
-        if self.slots.iter().any(|slot| slot.own_waker.is_some()) || self.slots.len() > 1 {
-            self.connection.register(cx.waker());
+        if let Some(connection) = self.connection.as_ref().filter(|_| self.slots.iter().any(|slot| slot.own_waker.is_some())) {
+            connection.register(cx.waker());
         }
     }
 
-    /// The waker to poll the slot `at` with, or `None` if there is no reason to poll it.
-    pub(super) fn waker(&mut self, at: usize, cx: &Context<'_>) -> Option<Waker> {
+    /// How to poll the slot `at`, or `None` if there is no reason to poll it.
+    ///
+    /// One that ends when it is first polled, or is alone, needs no waker of its own. Polled again in company it gets one, and is polled to take it.
+    pub(super) fn turn(&mut self, at: usize, cx: &Context<'_>) -> Option<Turn> {
         let alone = self.slots.len() == 1;
         let slot = self.slots.get_mut(at)?;
-        if alone {
-            // When company comes, it has to be polled once more, so that it holds a waker of its own again.
-            slot.own_waker = None;
-            return Some(cx.waker().clone());
+        if alone || !slot.polled {
+            (slot.own_waker, slot.polled) = (None, true);
+            return Some(Turn::Connection);
         }
-        let fresh = slot.own_waker.is_none();
-        let connection = &self.connection;
-        let own = slot.own_waker.get_or_insert_with(|| Arc::new(SlotWaker { woken: AtomicBool::new(true), connection: Arc::clone(connection) }));
-        (own.woken.swap(false, Ordering::AcqRel) || fresh).then(|| Waker::from(Arc::clone(own)))
+        if let Some(own) = &slot.own_waker {
+            return own.woken.swap(false, Ordering::AcqRel).then(|| Turn::Own(Waker::from(Arc::clone(own))));
+        }
+        let connection = self.connection.get_or_insert_default();
+        connection.register(cx.waker());
+        let own = Arc::new(SlotWaker { woken: AtomicBool::new(false), connection: Arc::clone(connection) });
+        slot.own_waker = Some(Arc::clone(&own));
+        Some(Turn::Own(Waker::from(own)))
     }
 }

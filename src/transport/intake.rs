@@ -19,11 +19,10 @@ use crate::{
     gateway::{Gateway, choose_profile},
     limits::Limits,
     profile::{self, Profile},
-    proto::{Event, PairSpan, Params, Refusal, RequestId, ResponsePart, Role, Wire},
+    proto::{Event, PairSpan, Params, Refusal, RequestId, ResponsePart, Role, Violation, Wire},
     role::FilterData,
 };
 use http::{Method, header, request::Parts};
-use tokio::time::Instant;
 
 /// Refusals that may wait to be read by the peer, in bytes.
 const REFUSED_BACKLOG: usize = 256 * 1024;
@@ -31,21 +30,34 @@ const REFUSED_BACKLOG: usize = 256 * 1024;
 impl<L: Link, W: Wire> Driver<L, W> {
     /// Takes every event that the input holds.
     pub(super) fn take_events(&mut self) {
+        let mut seen = None;
         while self.phase != Phase::Done {
-            match self.wire.next_event(&mut self.input, &mut self.out) {
-                Ok(Some(event)) => self.take_event(event),
+            let event = match seen.take().unwrap_or_else(|| self.next_event()) {
+                Ok(Some(event)) => event,
                 Ok(None) => return,
                 Err(violation) => return self.protocol_failed(code::VIOLATION, &violation.to_string()),
+            };
+            // Most requests have no body, which costs nothing when it is known before they begin.
+            let mut body_ended = false;
+            if let Event::Request { id, .. } = event {
+                let next = self.next_event();
+                body_ended = next == Ok(Some(Event::BodyEnd { id }));
+                seen = (!body_ended).then_some(next);
             }
+            self.take_event(event, body_ended);
         }
     }
 
-    fn take_event(&mut self, event: Event) {
+    fn next_event(&mut self) -> Result<Option<Event>, Violation> {
+        self.wire.next_event(&mut self.input, &mut self.out)
+    }
+
+    fn take_event(&mut self, event: Event, body_ended: bool) {
         if self.phase != Phase::Open {
             return;
         }
         match event {
-            Event::Request { id, keep_conn, role, params } => self.begin(id, keep_conn, role, params),
+            Event::Request { id, keep_conn, role, params } => self.begin(id, keep_conn, role, params, body_ended),
             Event::Refused { id, refusal } => self.refuse(id, refusal.into(), false),
             Event::Body { id, chunk } => self.take_input(id, chunk, body_of),
             Event::BodyEnd { id } => self.end_input(id, body_of, inbox::Inbox::finish),
@@ -62,7 +74,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
     }
 
-    fn begin(&mut self, id: RequestId, keep_conn: bool, role: Role, params: Params) {
+    fn begin(&mut self, id: RequestId, keep_conn: bool, role: Role, params: Params, body_ended: bool) {
         let Params { bytes, pairs, headers } = params;
         let vars = CgiVars::from_spans(bytes, pairs);
         let profile = self.shared.profile.unwrap_or_else(|| choose_profile(self.gateway, self.shared.ownership, &vars, keep_conn));
@@ -75,12 +87,12 @@ impl<L: Link, W: Wire> Driver<L, W> {
             put_whole_target(&mut parts, &mut meta);
         }
         let data = (role == Role::Filter).then(|| insert_data(&mut parts, &vars, &self.shared.limits));
-        let candidate = Candidate { parts, meta, vars, gateway: self.gateway, profile, role, upgrade: false, last_call: self.close_when_idle };
+        let (gateway, last_call) = (self.gateway, self.close_when_idle);
+        let candidate = Candidate { parts, meta, vars, gateway, profile, role, body_ended, upgrade: false, last_call };
         match admit(&self.shared, &self.app, candidate) {
             Ok(Admitted { exchange, inbox, permit, timeout }) => {
                 self.timers.pause_over();
-                let heard = Instant::now();
-                let deadline = Some(heard + timeout);
+                let is_cut = body_ended && inbox.is_some();
                 self.exchanges.add(Slot {
                     id,
                     exchange,
@@ -88,13 +100,16 @@ impl<L: Link, W: Wire> Driver<L, W> {
                     data,
                     profile,
                     keep_conn,
-                    heard,
-                    deadline,
-                    timeout,
+                    heard: None,
+                    timeout: Some(timeout),
                     _permit: permit,
                     own_waker: None,
+                    polled: false,
                     over: false,
                 });
+                if is_cut {
+                    self.end_input(id, body_of, inbox::Inbox::finish);
+                }
             }
             Err(failure) => self.refuse(id, failure, head_request),
         }
@@ -104,7 +119,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         if self.gateway == Gateway::Cgi {
             check_environment(vars, &self.shared.limits)?;
         }
-        let context = Context { program: self.shared.program.as_deref(), profile, headers };
+        let context = Context { program: self.shared.program.as_ref(), profile, headers };
         Ok(parts_from_vars(vars, &context)?)
     }
 
@@ -125,8 +140,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     fn take_input(&mut self, id: RequestId, chunk: bytes::Bytes, which: fn(&Slot) -> Option<&inbox::Inbox>) {
         let Some(slot) = self.exchanges.get_mut(id) else { return };
         // A body on its way shows that somebody is still there: the time of the handler starts again.
-        slot.heard = Instant::now();
-        slot.deadline = slot.deadline.map(|_| slot.heard + slot.timeout);
+        slot.heard = None;
         if which(slot).is_some_and(|inbox| inbox.push(chunk).is_err()) {
             slot.fail_input(BodyError::NoRoom);
             self.fail(id, Failure::NO_ROOM_FOR_BODY);
@@ -144,7 +158,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
 }
 
 fn body_of(slot: &Slot) -> Option<&inbox::Inbox> {
-    Some(&slot.inbox)
+    slot.inbox.as_ref()
 }
 
 fn data_of(slot: &Slot) -> Option<&inbox::Inbox> {

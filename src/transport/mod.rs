@@ -26,13 +26,10 @@ mod replay_tests;
 
 #[cfg(feature = "http")]
 use crate::gateway::http::HttpStart;
-use crate::{gateway::Ownership, life::Work, limits::Limits, profile::Profile, settings::Settings};
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use crate::{cgi::Executable, gateway::Ownership, life::Work, limits::Limits, profile::Profile, settings::Settings};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +42,7 @@ pub(crate) struct Shared {
     /// How the listener came to us, which tells one web server from another.
     pub(crate) ownership: Ownership,
     /// Our own executable, for the mount rule.
-    pub(crate) program: Option<PathBuf>,
+    pub(crate) program: Option<Executable>,
     /// What the start tells about connections that speak HTTP.
     #[cfg(feature = "http")]
     pub(crate) http: HttpStart,
@@ -67,7 +64,7 @@ impl Shared {
             limits: Arc::new(settings.limits),
             profile: settings.profile,
             ownership,
-            program: std::env::current_exe().ok(),
+            program: std::env::current_exe().ok().map(Executable::new),
             #[cfg(feature = "http")]
             http: HttpStart::of_this_process(ownership),
             stop,

@@ -102,12 +102,15 @@ fn keep_while(slot: &mut Option<Instant>, holds: bool, until: Instant) -> Option
 /// When the response of `slot` is no longer held back for its upload.
 fn stalled_at(slot: &Slot) -> Option<Instant> {
     // Before it was held back nothing was waited for, and a full window may have kept us from reading.
-    slot.exchange.held_since().map(|since| slot.heard.max(since) + UPLOAD_STALL)
+    slot.exchange.held_since().map(|since| slot.heard.map_or(since, |heard| heard.max(since)) + UPLOAD_STALL)
 }
 
 impl<L: Link, W: Wire> Driver<L, W> {
     /// Brings all limits up to date and tells which ends first.
     pub(super) fn deadlines(&mut self, now: Instant) -> Option<Instant> {
+        for slot in self.exchanges.iter_mut() {
+            slot.heard.get_or_insert(now);
+        }
         let limits = &self.shared.limits;
         let quiet = self.exchanges.is_empty() && self.out.is_empty();
         // A record that is not complete, on a connection that is otherwise quiet, is the beginning of a request.
@@ -138,7 +141,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             keep_while(&mut timers.probe, !reading, now + PROBE),
             look_again,
             timers.pause.map(|(since, _)| since + PAUSE).filter(|end| *end > now),
-            self.exchanges.iter().filter_map(|slot| slot.deadline).min(),
+            self.exchanges.iter().filter_map(Slot::deadline).min(),
             self.exchanges.iter().filter_map(stalled_at).min(),
         ];
         ends.into_iter().flatten().min()
@@ -184,7 +187,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
 
     fn fail_late(&mut self, now: Instant) {
         let past = |limit: Option<Instant>| limit.is_some_and(|end| end <= now);
-        let late: Vec<_> = self.exchanges.iter().filter(|slot| past(slot.deadline)).map(|slot| slot.id).collect();
+        let late: Vec<_> = self.exchanges.iter().filter(|slot| past(slot.deadline())).map(|slot| slot.id).collect();
         for id in late {
             self.fail(id, Failure::TOO_LATE);
         }

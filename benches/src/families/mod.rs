@@ -1,3 +1,8 @@
 //! The families of benchmarks, each in a file of its own with one function, `run`.
 
+pub(crate) mod allocators;
+pub(crate) mod bodies;
+pub(crate) mod cgi;
+pub(crate) mod memory;
+pub(crate) mod sizes;
 pub(crate) mod socket;

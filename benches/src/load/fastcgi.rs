@@ -3,12 +3,12 @@
 use super::Answers;
 use crate::report::Result;
 
-const HEAD: usize = 8;
+pub(crate) const HEAD: usize = 8;
 const BEGIN_REQUEST: u8 = 1;
-const END_REQUEST: u8 = 3;
+pub(crate) const END_REQUEST: u8 = 3;
 const PARAMS: u8 = 4;
-const STDIN: u8 = 5;
-const STDOUT: u8 = 6;
+pub(crate) const STDIN: u8 = 5;
+pub(crate) const STDOUT: u8 = 6;
 const STDERR: u8 = 7;
 const RESPONDER: u8 = 1;
 const KEEP_CONN: u8 = 1;
@@ -39,7 +39,7 @@ fn length(length: usize, bytes: &mut Vec<u8>) {
 }
 
 /// A record without padding. The variables of a benchmark fit into one.
-fn record(kind: u8, id: u16, content: &[u8]) -> Vec<u8> {
+pub(crate) fn record(kind: u8, id: u16, content: &[u8]) -> Vec<u8> {
     let [id1, id0] = id.to_be_bytes();
     let [len1, len0] = u16::try_from(content.len()).unwrap_or(u16::MAX).to_be_bytes();
     [&[1, kind, id1, id0, len1, len0, 0, 0], content].concat()

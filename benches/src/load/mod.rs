@@ -136,6 +136,18 @@ pub(crate) fn play(socket: &Path, exchange: &Exchange, in_flight: usize, request
     busy.into_iter().try_for_each(|connection| reader.receive(connection, exchange).map(drop))
 }
 
+/// Opens `count` connections, makes one request on each of them, one after the other, and keeps them.
+pub(crate) fn hold(socket: &Path, exchange: &Exchange, count: u64) -> Result<Vec<UnixStream>> {
+    let mut reader = Reader { answers: Answers::new(exchange.answers), buffer: vec![0; ROOM] };
+    let mut open = Vec::new();
+    for _ in 0..count {
+        let mut connection = connect(socket)?;
+        connection.write_all(&exchange.request)?;
+        open.extend(reader.receive(connection, exchange)?);
+    }
+    Ok(open)
+}
+
 fn connect(socket: &Path) -> Result<UnixStream> {
     let connection = UnixStream::connect(socket)?;
     connection.set_read_timeout(PATIENCE)?;

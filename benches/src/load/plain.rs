@@ -56,8 +56,8 @@ mod tests {
     #[test]
     fn requests_are_what_the_protocols_say() {
         let vars = [("A", "b".to_owned()), ("CONTENT_LENGTH", "0".to_owned()), ("HTTP_HOST", "x".to_owned())];
-        assert_eq!(scgi(&vars), b"41:CONTENT_LENGTH\x000\0SCGI\x001\0A\0b\0HTTP_HOST\0x\0,");
-        assert!(uwsgi(&vars[..1]).unwrap() == b"\0\x06\0\0\x01\0A\x01\0b");
+        assert_eq!(scgi(&vars), b"40:CONTENT_LENGTH\x000\0SCGI\x001\0A\0b\0HTTP_HOST\0x\0,");
+        assert_eq!(uwsgi(&vars[..1]).unwrap(), b"\0\x06\0\0\x01\0A\x01\0b");
         let text = String::from_utf8(http(false, &vars)).unwrap();
         assert_eq!(text, "GET /hello HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: \r\nX-Forwarded-Proto: http\r\nConnection: close\r\n\r\n");
     }

@@ -73,7 +73,7 @@ impl Entrance {
         self.common.lock().set_ending(if parts.version == Version::HTTP_10 { Ending::Close } else { Ending::Framed });
         match self.admit(parts, has_body, profile) {
             Ok(Admitted { exchange, inbox, permit, timeout }) => {
-                self.common.lock().begin(has_body.then(|| Upload::new(incoming, inbox, on_demand)), last);
+                self.common.lock().begin(inbox.filter(|_| has_body).map(|inbox| Upload::new(incoming, inbox, on_demand)), last);
                 let place = self.place(Some(permit));
                 Answer::InWork(Some(Box::new(InWork { exchange, place, timeout, sleep: None })))
             }
@@ -98,7 +98,8 @@ impl Entrance {
         let arrival = Arrival { peer: self.peer, trust: self.trust, mount: &self.shared.http.mount, profile, has_body, upgrade };
         let (parts, meta) = parts_from_head(parts, &arrival)?;
         let vars = CgiVars::new();
-        let candidate = Candidate { parts, meta, vars, gateway: Gateway::Http, profile, role: Role::Responder, upgrade, last_call: false };
+        let candidate =
+            Candidate { parts, meta, vars, gateway: Gateway::Http, profile, role: Role::Responder, body_ended: !has_body, upgrade, last_call: false };
         admit(&self.shared, &self.app, candidate)
     }
 }

@@ -1,0 +1,150 @@
+//! The variables that mean something and the headers that browsers and proxies send, found with one look into a table.
+
+use http::{HeaderName, header};
+
+/// What a variable is.
+#[derive(Debug)]
+pub(super) enum Var {
+    Method,
+    RequestUri,
+    Protocol,
+    ScriptName,
+    ScriptFilename,
+    PathInfo,
+    Query,
+    ContentType,
+    ContentLength,
+    Https,
+    RequestScheme,
+    RemoteAddr,
+    RemotePort,
+    ServerAddr,
+    Host,
+    Cookie,
+    /// A header that no app gets, which Apache and others send with every request.
+    Connection,
+    /// A header with no meaning here but its own.
+    Header(HeaderName),
+}
+
+/// A header that has no constant in `http`: as a constant its name needs no check and no memory.
+const fn header(name: &'static str) -> Var {
+    Var::Header(HeaderName::from_static(name))
+}
+
+static NAMES: [(&str, Var); 54] = [
+    ("REQUEST_METHOD", Var::Method),
+    ("REQUEST_URI", Var::RequestUri),
+    ("SERVER_PROTOCOL", Var::Protocol),
+    ("SCRIPT_NAME", Var::ScriptName),
+    ("SCRIPT_FILENAME", Var::ScriptFilename),
+    ("PATH_INFO", Var::PathInfo),
+    ("QUERY_STRING", Var::Query),
+    ("CONTENT_TYPE", Var::ContentType),
+    ("CONTENT_LENGTH", Var::ContentLength),
+    ("HTTPS", Var::Https),
+    ("REQUEST_SCHEME", Var::RequestScheme),
+    ("REMOTE_ADDR", Var::RemoteAddr),
+    ("REMOTE_PORT", Var::RemotePort),
+    ("SERVER_ADDR", Var::ServerAddr),
+    ("HTTP_HOST", Var::Host),
+    ("HTTP_COOKIE", Var::Cookie),
+    ("HTTP_CONNECTION", Var::Connection),
+    ("HTTP_ACCEPT", Var::Header(header::ACCEPT)),
+    ("HTTP_ACCEPT_CHARSET", Var::Header(header::ACCEPT_CHARSET)),
+    ("HTTP_ACCEPT_ENCODING", Var::Header(header::ACCEPT_ENCODING)),
+    ("HTTP_ACCEPT_LANGUAGE", Var::Header(header::ACCEPT_LANGUAGE)),
+    ("HTTP_CACHE_CONTROL", Var::Header(header::CACHE_CONTROL)),
+    ("HTTP_DNT", Var::Header(header::DNT)),
+    ("HTTP_FORWARDED", Var::Header(header::FORWARDED)),
+    ("HTTP_FROM", Var::Header(header::FROM)),
+    ("HTTP_IF_MATCH", Var::Header(header::IF_MATCH)),
+    ("HTTP_IF_MODIFIED_SINCE", Var::Header(header::IF_MODIFIED_SINCE)),
+    ("HTTP_IF_NONE_MATCH", Var::Header(header::IF_NONE_MATCH)),
+    ("HTTP_IF_RANGE", Var::Header(header::IF_RANGE)),
+    ("HTTP_IF_UNMODIFIED_SINCE", Var::Header(header::IF_UNMODIFIED_SINCE)),
+    ("HTTP_ORIGIN", Var::Header(header::ORIGIN)),
+    ("HTTP_PRAGMA", Var::Header(header::PRAGMA)),
+    ("HTTP_PRIORITY", header("priority")),
+    ("HTTP_RANGE", Var::Header(header::RANGE)),
+    ("HTTP_REFERER", Var::Header(header::REFERER)),
+    ("HTTP_SEC_CH_UA", header("sec-ch-ua")),
+    ("HTTP_SEC_CH_UA_MOBILE", header("sec-ch-ua-mobile")),
+    ("HTTP_SEC_CH_UA_PLATFORM", header("sec-ch-ua-platform")),
+    ("HTTP_SEC_FETCH_DEST", header("sec-fetch-dest")),
+    ("HTTP_SEC_FETCH_MODE", header("sec-fetch-mode")),
+    ("HTTP_SEC_FETCH_SITE", header("sec-fetch-site")),
+    ("HTTP_SEC_FETCH_USER", header("sec-fetch-user")),
+    ("HTTP_SEC_GPC", header("sec-gpc")),
+    ("HTTP_UPGRADE_INSECURE_REQUESTS", Var::Header(header::UPGRADE_INSECURE_REQUESTS)),
+    ("HTTP_USER_AGENT", Var::Header(header::USER_AGENT)),
+    ("HTTP_VIA", Var::Header(header::VIA)),
+    ("HTTP_X_FORWARDED_FOR", header("x-forwarded-for")),
+    ("HTTP_X_FORWARDED_HOST", header("x-forwarded-host")),
+    ("HTTP_X_FORWARDED_PORT", header("x-forwarded-port")),
+    ("HTTP_X_FORWARDED_PROTO", header("x-forwarded-proto")),
+    ("HTTP_X_REAL_IP", header("x-real-ip")),
+    ("HTTP_X_REQUEST_ID", header("x-request-id")),
+    ("HTTP_X_REQUESTED_WITH", header("x-requested-with")),
+    ("HTTP_X_CSRF_TOKEN", header("x-csrf-token")),
+];
+
+/// For each slot the number of the name that lies there, counted from 1; 0 where none does. A name whose slot is taken lies in the next free one.
+static SLOTS: [u8; 256] = {
+    let mut slots = [0; 256];
+    let mut number = 0;
+    while number < NAMES.len() {
+        let mut slot = slot(NAMES[number].0.as_bytes());
+        while slots[slot as usize] != 0 {
+            slot = slot.wrapping_add(1);
+        }
+        number += 1;
+        slots[slot as usize] = number as u8;
+    }
+    slots
+};
+
+/// The length, the last letters and one in the middle tell these names apart; the factors were found by trying, so that hardly two share a slot.
+const fn slot(name: &[u8]) -> u8 {
+    let [.., before, last] = name else { return 0 };
+    let (len, middle) = (name.len() as u8, name[name.len() / 2]);
+    len.wrapping_mul(16).wrapping_add(last.wrapping_mul(21)).wrapping_add(before.wrapping_mul(7)).wrapping_add(middle)
+}
+
+/// What the variable `name` is, if it is one of those that are known.
+pub(super) fn find(name: &[u8]) -> Option<&'static Var> {
+    let mut slot = slot(name);
+    loop {
+        let number = SLOTS.get(usize::from(slot)).copied().unwrap_or_default();
+        let (known, var) = NAMES.get(usize::from(number).checked_sub(1)?)?;
+        if known.as_bytes() == name {
+            return Some(var);
+        }
+        slot = slot.wrapping_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cgi::request::header_name;
+
+    #[test]
+    fn every_name_is_found_and_no_other() {
+        for (name, var) in &NAMES {
+            assert!(std::ptr::eq(find(name.as_bytes()).unwrap(), var), "{name}");
+        }
+        for name in ["", "X", "PATH", "HTTP_HOSTS", "http_host", "HTTP_X_SPECIAL"] {
+            assert!(find(name.as_bytes()).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_header_of_the_table_is_the_one_that_its_name_makes() {
+        for (name, var) in &NAMES {
+            if let Var::Header(header) = var {
+                assert_eq!(header_name(name.strip_prefix("HTTP_").unwrap().as_bytes()).as_ref(), Some(header));
+            }
+        }
+    }
+}
