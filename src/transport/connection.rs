@@ -9,7 +9,7 @@ use crate::{
     app::BoxApp,
     diagnostic::codes as code,
     gateway::{
-        Gateway,
+        Gateway, Ownership,
         sniff::{self, Foreign, Sniffed, Spoken, sniff},
     },
     life,
@@ -34,7 +34,9 @@ enum Unsaid {
 /// Serves one connection until it is over.
 pub(crate) async fn serve_connection(mut socket: Socket, app: BoxApp, shared: Arc<Shared>) {
     let limits = Arc::clone(&shared.limits);
-    match first_bytes(&mut socket, &shared).await {
+    // mod_fcgid speaks nothing else, and a process of its own is asked anew for each connection: there a look is a call of the kernel for every request.
+    let spoken = if shared.ownership == Ownership::ModFcgid { Ok(Spoken::FastCgi) } else { first_bytes(&mut socket, &shared).await };
+    match spoken {
         Ok(Spoken::FastCgi) => drop(drive(socket, fastcgi::Connection::new(limits), Gateway::FastCgi, app, shared).await),
         // Boxed, so that the memory of every connection is not that of the largest.
         Ok(Spoken::Scgi { head_len }) => drop(Box::pin(drive(socket, Scgi::new(head_len, limits), Gateway::Scgi, app, shared)).await),

@@ -45,7 +45,7 @@ pub(crate) struct Socket {
 
 #[derive(Debug)]
 enum Watch {
-    /// Nothing was waited for yet. `readable` after a look that found something which was not taken.
+    /// Nothing was waited for yet. `readable` until something was read, since the first request is taken to be there.
     Not { fd: OwnedFd, readable: bool },
     /// The kernel tells of a Unix socket that it can be written to whenever its peer has read something. So that is only asked for once a write had to wait.
     For { fd: AsyncFd<OwnedFd>, writing: bool },
@@ -67,7 +67,7 @@ impl Socket {
 
     /// A connection that was accepted, and does not block.
     pub(super) fn accepted(fd: OwnedFd, is_unix: bool) -> Self {
-        Self { watch: Watch::Not { fd, readable: false }, is_unix, reader: None }
+        Self { watch: Watch::Not { fd, readable: true }, is_unix, reader: None }
     }
 
     /// Whether it is a Unix socket, to which only those can connect whom its permissions let in.
