@@ -15,7 +15,8 @@ pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
 pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, BoxError>> + Send>>;
 
 /// Any app, behind one type.
-pub(crate) struct BoxApp(Box<dyn Callable>);
+#[doc(hidden)]
+pub struct BoxApp(Box<dyn Callable>);
 
 impl BoxApp {
     /// Calls a clone of the app, once it is ready. A clone that panics does so here, the app itself not before the call is polled.

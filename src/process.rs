@@ -198,6 +198,8 @@ pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, 
         }
     };
     let whole = tokio::select! {
+        // In this order, so that signals are waited for when there is something to wait for.
+        biased;
         whole = stdio::serve_cgi(vars, app, Arc::clone(&shared)) => whole.map_err(socket_error)?,
         () = cut => return Ok(false),
     };

@@ -6,7 +6,7 @@ use crate::{
     cgi::response,
     diagnostic::codes as code,
     error::{BoxError, Error},
-    gateway::{Decision, Handed, Ownership, Terms, decide, fd0, http::is_lsnode, passenger::WORK_DIR, systemd},
+    gateway::{Decision, Handed, Ownership, Terms, Vars, decide, fd0, http::is_lsnode, passenger::WORK_DIR, systemd},
     limits::Limits,
     process::{Start, serve_cgi, serve_passenger, serve_sockets},
     profile::Profile,
@@ -118,9 +118,10 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         }
         log::install();
         log::install_panic_hook();
-        match decide(&fd0::facts(arguments)) {
+        let environment: Vec<_> = std::env::vars_os().collect();
+        match decide(&fd0::facts(&environment, arguments)) {
             Decision::Passenger(folder) => self.passenger(folder),
-            Decision::Cgi => self.cgi(),
+            Decision::Cgi => self.cgi(&environment),
             Decision::Socket(path) => self.command_line(&arguments(), Some(path)),
             Decision::CommandLine => match systemd::meant_for_another().filter(|_| arguments().is_empty()) {
                 Some(pid) => report(&meant_for_another(pid), 2),
@@ -151,10 +152,12 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         self.block_on(|app| async move { serve_sockets(start_with, start(app), settings, pending()).await.map(|()| ExitCode::SUCCESS) })
     }
 
-    fn cgi(mut self) -> ExitCode {
+    fn cgi(mut self, environment: &Vars) -> ExitCode {
         sys::close_on_exec_from(3);
-        let vars = stdio::environment();
-        sys::forget_http_proxy();
+        let vars = stdio::variables(environment);
+        if vars.get("HTTP_PROXY").is_some() {
+            sys::forget_http_proxy();
+        }
         // One request needs one thread.
         self.worker_threads = 1;
         let settings = self.settings.clone();
@@ -203,8 +206,13 @@ impl<M, A: IntoApp<M>> Program<A, M> {
             Err(error) => return report(&runtime_error(error.to_string()), 1),
         };
         let result = runtime.block_on(serve(self.app));
-        // What still runs was waited for as long as the host allows.
-        runtime.shutdown_background();
+        if runtime.metrics().num_alive_tasks() == 0 {
+            // There is nobody left whom its end would concern, and the kernel takes it down faster.
+            std::mem::forget(runtime);
+        } else {
+            // What still runs was waited for as long as the host allows.
+            runtime.shutdown_background();
+        }
         result.unwrap_or_else(|error| report(&error, 1))
     }
 

@@ -93,10 +93,11 @@ impl<S: App> IntoFuture for Serve<S> {
         let app = app.into_box();
         Box::pin(async move {
             // A library does not do what the arguments of its program say; that there are some shows that a task runner started it.
-            let decision = decide(&fd0::facts(arguments));
+            let environment: Vec<_> = std::env::vars_os().collect();
+            let decision = decide(&fd0::facts(&environment, arguments));
             match decision {
                 Decision::Passenger(folder) => return serve_passenger(folder, ready(Ok(app)), settings, trigger).await,
-                Decision::Cgi => return serve_cgi(stdio::environment(), ready(app), settings).await.map(drop),
+                Decision::Cgi => return serve_cgi(stdio::variables(&environment), ready(app), settings).await.map(drop),
                 Decision::Connection { certain: false } if !tokio::task::spawn_blocking(fd0::somebody_speaks).await.unwrap_or(false) => {
                     return Err(started_by_nobody());
                 }

@@ -12,7 +12,7 @@ mod report;
 
 use context::Context;
 use report::{Result, Section};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: lodger-bench [FAMILY…] [OPTION…]
@@ -85,8 +85,7 @@ fn build(context: &Context) -> Result<()> {
     if context.built {
         return Ok(());
     }
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = programs::cargo();
     command.args(["build", "--release", "--package", "lodger-bench", "--features", "peers"]).current_dir(Context::root());
     context.build(command.args(["--bin", "hello", "--bin", "axum_http", "--bin", "tokio_fastcgi"]))
 }

@@ -4,9 +4,14 @@ use crate::{
     context::Context,
     load::Protocol,
     process::Server,
+    programs,
     report::{Result, Versions},
 };
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// A way to use connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,19 +80,17 @@ pub(crate) fn start(context: &Context) -> Result<(Vec<Peer>, Versions)> {
     Ok((peers, versions))
 }
 
-/// One peer without a second process of the same program beside it, for what two would share.
-pub(crate) fn alone(context: &Context, key: &str) -> Result<(Peer, String)> {
-    let (_, _, start) = ALL.iter().find(|(name, _, _)| *name == key).ok_or_else(|| format!("what is {key}?"))?;
+/// One peer without a second process of the same program beside it, for what two would share; and a version.
+pub(crate) fn alone(context: &Context, key: &str) -> Result<(Peer, (String, String))> {
+    let (_, program, start) = ALL.iter().find(|(name, _, _)| *name == key).ok_or_else(|| format!("what is {key}?"))?;
     let (started, version) = start(context).map_err(|error| format!("{key}: {error}"))?;
     let mut peer = started.into_iter().next().ok_or("no process")?;
     peer.many = None;
-    Ok((peer, version))
+    Ok((peer, ((*program).to_owned(), version)))
 }
 
 fn limit(context: &Context) -> Result<(Vec<Peer>, String)> {
-    let program = Context::bench_program("limit")?;
-    context.build(Command::new("cc").args(["-O2", "-Wall", "-Wextra", "-o"]).arg(&program).arg(Context::source("limit.c")))?;
-    let server = Server::start(context, &mut Command::new(program))?;
+    let server = Server::start(context, &mut Command::new(programs::c(context, "limit.c", &[])?))?;
     Ok((vec![Peer::new(LIMIT, Protocol::FastCgi, &WAYS, server)], said(Command::new("cc").arg("-dumpfullversion"))?))
 }
 
@@ -108,8 +111,7 @@ fn lodger(context: &Context) -> Result<(Vec<Peer>, String)> {
 }
 
 fn libfcgi(context: &Context) -> Result<(Vec<Peer>, String)> {
-    let program = Context::bench_program("libfcgi")?;
-    context.build(Command::new("cc").args(["-O2", "-Wall", "-Wextra", "-o"]).arg(&program).arg(Context::source("libfcgi.c")).arg("-lfcgi"))?;
+    let program = programs::c(context, "libfcgi.c", &["-lfcgi"])?;
     let mut peer = Peer::new("C, libfcgi", Protocol::FastCgi, &[Way::New, Way::Kept], Server::start(context, &mut Command::new(&program))?);
     peer.many = Some(Server::start(context, Command::new(&program).arg(context.in_flight.to_string()))?);
     Ok((vec![peer], said(Command::new("dpkg-query").args(["--show", "--showformat=${Version}", "libfcgi-dev"]))?))
@@ -122,12 +124,7 @@ fn tokio_fastcgi(context: &Context) -> Result<(Vec<Peer>, String)> {
 
 /// One thread runs Go code: on the one core of a server Go chooses so itself, and with more it uses more CPU time.
 fn go(context: &Context) -> Result<(Vec<Peer>, String)> {
-    let program = Context::bench_program("go-fcgi")?;
-    let mut build = Command::new("go");
-    // No module, so nothing has to be fetched.
-    build.env("GO111MODULE", "off").current_dir(Context::source("go/fcgi")).arg("build").arg("-o").arg(&program).arg("main.go");
-    context.build(&mut build)?;
-    let server = Server::start(context, Command::new(program).env("GOMAXPROCS", "1"))?;
+    let server = Server::start(context, Command::new(programs::go(context, "fcgi")?).env("GOMAXPROCS", "1"))?;
     let version = said(Command::new("go").arg("version"))?;
     Ok((vec![Peer::new("Go net/http/fcgi", Protocol::FastCgi, &WAYS, server)], word(&version, 2)))
 }
@@ -142,7 +139,7 @@ fn php(context: &Context) -> Result<(Vec<Peer>, String)> {
 }
 
 /// Debian's program bears the version in its name.
-fn php_fpm() -> Result<std::path::PathBuf> {
+fn php_fpm() -> Result<PathBuf> {
     let programs = fs::read_dir("/usr/sbin")?.flatten().map(|entry| entry.path());
     let mut found: Vec<_> = programs.filter(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"php-fpm"))).collect();
     found.sort();

@@ -53,7 +53,6 @@ pub(crate) struct Target {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bound {
     AtMost(f64),
-    #[allow(dead_code, reason = "no family has such a target yet")]
     AtLeast(f64),
 }
 
@@ -144,6 +143,11 @@ pub(crate) fn median(figures: &[f64]) -> f64 {
     }
 }
 
+/// How many times the other one figure is: the median over the rounds of what it was in each. Not a number when nothing was measured.
+pub(crate) fn times(figures: &[f64], others: &[f64]) -> f64 {
+    median(&figures.iter().zip(others).map(|(figure, other)| figure / other).collect::<Vec<_>>())
+}
+
 /// Nanoseconds as microseconds with two digits behind the point.
 pub(crate) fn microseconds(nanoseconds: f64) -> String {
     format!("{:.2} µs", nanoseconds / 1000.0)
@@ -202,5 +206,6 @@ mod tests {
         assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
         assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
         assert!(median(&[]).is_nan());
+        assert!((times(&[2.0, 30.0, 8.0], &[1.0, 10.0, 2.0]) - 3.0).abs() < f64::EPSILON);
     }
 }

@@ -1,6 +1,6 @@
 //! File descriptor 0: what it is, and taking it over. The only file that touches it.
 
-use super::{Facts, Fd0, Handed, Ownership, ownership};
+use super::{Facts, Fd0, Handed, Ownership, Vars, ownership};
 use crate::sys::{self, SocketKind};
 use std::{
     ffi::OsString,
@@ -16,9 +16,9 @@ use std::{
 /// of the command line, and should not wonder whether the program hangs.
 const SPEAK: Duration = Duration::from_secs(1);
 
-/// Gathers the facts of our start. `args` is asked for only where arguments may be read at all.
-pub(crate) fn facts(args: impl FnOnce() -> Vec<OsString>) -> Facts {
-    Facts::gather(&std::env::vars_os().collect::<Vec<_>>(), look(), std::process::id(), args)
+/// Gathers the facts of our start from the environment and the rest. `args` is asked for only where arguments may be read at all.
+pub(crate) fn facts(environment: &Vars, args: impl FnOnce() -> Vec<OsString>) -> Facts {
+    Facts::gather(environment, look(), std::process::id(), args)
 }
 
 fn look() -> Fd0 {
@@ -33,7 +33,7 @@ fn look() -> Fd0 {
 
 /// Waits for the first byte on a connected fd 0 and leaves it there. False when it does not come, or the other end has gone away.
 pub(crate) fn somebody_speaks() -> bool {
-    sys::wait_readable(0, SPEAK) && sys::peek(io::stdin(), &mut [0]).is_ok_and(|peeked| peeked.len > 0)
+    sys::wait_readable(0, SPEAK) && sys::peek(io::stdin(), &mut [0], 1).is_ok_and(|peeked| peeked.len > 0)
 }
 
 /// Takes the listening socket off fd 0, where /dev/null stays behind, so that neither the app nor a child of it can read from it.

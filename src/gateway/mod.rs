@@ -12,9 +12,9 @@ use crate::{
     cgi::CgiVars,
     profile::{self, Profile},
 };
-pub(crate) use facts::Facts;
 #[cfg(not(feature = "cli"))]
 pub(crate) use facts::socket_mode_argument;
+pub(crate) use facts::{Facts, Vars};
 use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
 pub(crate) use terms::{LiteSpeed, Terms};
 

@@ -1,26 +1,52 @@
 //! Being told to leave, and what is still to be done then.
 
 use crate::sys;
+use signal_hook::{
+    SigId,
+    consts::{SIGINT, SIGTERM, SIGUSR1},
+    flag,
+    low_level::{pipe, unregister},
+};
 use std::{
+    ffi::c_int,
+    fs::File,
     future::{Future, pending},
-    io,
-    io::IsTerminal as _,
+    io::{self, IsTerminal as _, Read as _},
     os::fd::OwnedFd,
-    sync::OnceLock,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 use tokio::{
-    io::Interest,
-    signal::unix::{Signal, SignalKind, signal},
+    io::{Interest, unix::AsyncFd},
+    time::sleep,
 };
 use tokio_util::task::TaskTracker;
 
-/// The signals by which web servers, supervisors and people tell a program to leave.
+/// How often signals are looked at where they cannot be waited for.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The signals by which web servers, supervisors and people tell a program to leave. LiteSpeed and older lighttpd send SIGUSR1 to FastCGI programs.
+const SIGNALS: [c_int; 3] = [SIGTERM, SIGINT, SIGUSR1];
+
+/// The ones that a person at a terminal can send.
+const OF_A_PERSON: [c_int; 1] = [SIGINT];
+
+/// Tells of signals from the moment it is made.
+///
+/// tokio has streams of signals too, for which every process makes a pair of sockets and room for 65 signals when its runtime starts: an eighth of the time
+/// that a CGI program takes from its start to its end.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    /// LiteSpeed and older lighttpd send it to FastCGI programs.
-    user1: Signal,
+    /// Whether each of `SIGNALS` has come and was not noticed yet.
+    came: [Arc<AtomicBool>; SIGNALS.len()],
+    actions: Vec<SigId>,
+    /// Holds a byte for each signal that came.
+    bell: File,
+    /// Made when somebody waits: most CGI programs are gone before.
+    watch: Option<AsyncFd<File>>,
 }
 
 impl Signals {
@@ -30,20 +56,20 @@ impl Signals {
     ///
     /// When the kernel refuses.
     pub(crate) fn watch() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            user1: signal(SignalKind::user_defined1())?,
-        })
+        let (bell, rope) = io::pipe()?;
+        sys::set_nonblocking(&bell, true)?;
+        let mut signals = Self { came: Default::default(), actions: Vec::new(), bell: OwnedFd::from(bell).into(), watch: None };
+        for (signal, came) in SIGNALS.into_iter().zip(&signals.came) {
+            // In this order: who hears the bell finds what it rang for.
+            signals.actions.push(flag::register(signal, Arc::clone(came))?);
+            signals.actions.push(pipe::register(signal, OwnedFd::from(rope.try_clone()?))?);
+        }
+        Ok(signals)
     }
 
     /// Waits for the first of them.
     pub(crate) async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = self.user1.recv() => {}
-        }
+        self.next(&SIGNALS).await;
     }
 
     /// Waits for the impatience of a person: an interrupt from a terminal, while the process is leaving already.
@@ -51,10 +77,41 @@ impl Signals {
     /// A second SIGTERM does not cut anything short: Apache sends one as a matter of course.
     pub(crate) async fn impatience(&mut self) {
         loop {
-            self.interrupt.recv().await;
+            self.next(&OF_A_PERSON).await;
             if io::stderr().is_terminal() {
                 return;
             }
+        }
+    }
+
+    /// Waits for one of the `wanted` that was not noticed yet.
+    async fn next(&mut self, wanted: &[c_int]) {
+        loop {
+            let mut signals = SIGNALS.iter().zip(&self.came).filter(|(signal, _)| wanted.contains(signal));
+            if signals.any(|(_, came)| came.swap(false, Ordering::SeqCst)) {
+                return;
+            }
+            if self.heard().await.is_err() {
+                sleep(LOOK).await;
+            }
+        }
+    }
+
+    /// Waits until a signal comes, whichever.
+    async fn heard(&mut self) -> io::Result<()> {
+        let watch = match &mut self.watch {
+            Some(watch) => watch,
+            none => none.insert(sys::async_fd(self.bell.try_clone()?, Interest::READABLE)?),
+        };
+        watch.async_io(Interest::READABLE, |mut bell| bell.read(&mut [0; 64])).await.map(drop)
+    }
+}
+
+/// Whoever waits next, another server in the same process perhaps, is told by actions of its own.
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for action in self.actions.drain(..) {
+            unregister(action);
         }
     }
 }

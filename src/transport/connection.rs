@@ -44,9 +44,9 @@ pub(crate) async fn serve_connection(mut socket: Socket, app: BoxApp, shared: Ar
             drive(socket, lsapi::Connection::new(limits), Gateway::Lsapi, app, shared).await;
         }
         #[cfg(feature = "http")]
-        Ok(Spoken::Http) => Box::pin(super::http::serve_http(socket, app, shared)).await,
+        Ok(Spoken::Http { is_1_1 }) => Box::pin(super::http::serve_http(socket, is_1_1, app, shared)).await,
         #[cfg(not(feature = "http"))]
-        Ok(Spoken::Http) => {
+        Ok(Spoken::Http { .. }) => {
             let cure = "build the program with the feature `http` of lodger, or let the web server speak FastCGI here";
             tracing::warn!(target: "lodger", "{}: a connection was closed: it speaks HTTP; {cure}", code::UNKNOWN_PROTOCOL);
         }

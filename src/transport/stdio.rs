@@ -11,7 +11,7 @@ use crate::{
         CgiVars,
         request::{CgiBody, cgi_body},
     },
-    gateway::{Gateway, fd0},
+    gateway::{Gateway, Vars, fd0},
     proto::{
         Params,
         plain::{BodyLength, Plain},
@@ -21,7 +21,7 @@ use crate::{
 use std::{
     fs::File,
     io::{self, IsTerminal as _, Read as _, Write as _},
-    os::{fd::OwnedFd, unix::ffi::OsStringExt as _},
+    os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -33,42 +33,84 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, unix::AsyncFd};
 /// A pipe or a socket is waited for. A regular file and /dev/null (lighttpd hands them over) are refused by epoll and never wait; a terminal is shared
 /// with a shell and must never be made non-blocking.
 #[derive(Debug)]
-enum End {
-    Waits { fd: AsyncFd<File>, was_nonblocking: bool },
-    Always(File),
+struct End {
+    file: File,
+    interest: Interest,
+    watch: Watch,
+    /// Whether it was switched to non-blocking here.
+    switched: bool,
+}
+
+/// How an end is waited for. Most requests have no body and most responses fit into a pipe: those need no epoll.
+#[derive(Debug)]
+enum Watch {
+    /// Nothing was asked of it yet.
+    Fresh,
+    /// It was read or written once, without waiting.
+    Tried,
+    On(AsyncFd<File>),
+    /// It never waits, or must not.
+    Off,
 }
 
 impl End {
-    fn new(fd: OwnedFd, interest: Interest) -> io::Result<Self> {
-        let file = File::from(fd);
-        if file.is_terminal() {
-            return Ok(Self::Always(file));
+    fn new(fd: OwnedFd, interest: Interest) -> Self {
+        Self { file: fd.into(), interest, watch: Watch::Fresh, switched: false }
+    }
+
+    /// Reads or writes; waits where that would block.
+    fn poll_io<T>(&mut self, cx: &mut Context<'_>, mut io: impl FnMut(&File) -> io::Result<T>) -> Poll<io::Result<T>> {
+        if let Watch::Fresh = self.watch {
+            self.unblock()?;
+            match io(&self.file) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
         }
-        let was_nonblocking = sys::set_nonblocking(&file, true)?;
-        match sys::async_fd(file, interest) {
-            Ok(fd) => Ok(Self::Waits { fd, was_nonblocking }),
-            Err(refused) => {
-                let (file, _) = refused.into_parts();
-                sys::set_nonblocking(&file, was_nonblocking)?;
-                Ok(Self::Always(file))
+        if let Watch::Tried = self.watch {
+            self.watch = self.watched()?;
+        }
+        let Watch::On(fd) = &self.watch else { return Poll::Ready(io(&self.file)) };
+        loop {
+            let ready = if self.interest.is_readable() { fd.poll_read_ready(cx) } else { fd.poll_write_ready(cx) };
+            if let Ok(result) = ready!(ready)?.try_io(|fd| io(fd.get_ref())) {
+                return Poll::Ready(result);
             }
         }
     }
 
-    fn file(&self) -> &File {
-        match self {
-            Self::Waits { fd, .. } => fd.get_ref(),
-            Self::Always(file) => file,
+    fn unblock(&mut self) -> io::Result<()> {
+        if self.file.is_terminal() {
+            self.watch = Watch::Off;
+        } else {
+            self.switched = !sys::set_nonblocking(&self.file, true)?;
+            self.watch = Watch::Tried;
         }
+        Ok(())
+    }
+
+    fn watched(&mut self) -> io::Result<Watch> {
+        match sys::async_fd(self.file.try_clone()?, self.interest) {
+            Ok(fd) => Ok(Watch::On(fd)),
+            Err(_) => {
+                self.switch_back()?;
+                Ok(Watch::Off)
+            }
+        }
+    }
+
+    fn switch_back(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.switched) {
+            sys::set_nonblocking(&self.file, false)?;
+        }
+        Ok(())
     }
 }
 
 /// The mode belongs to everybody who holds the same pipe, a shell among them, so it is put back.
 impl Drop for End {
     fn drop(&mut self) {
-        if let Self::Waits { fd, was_nonblocking: false } = self {
-            let _ = sys::set_nonblocking(fd.get_ref(), false);
-        }
+        let _ = self.switch_back();
     }
 }
 
@@ -82,7 +124,7 @@ struct Stdio {
 impl Link for Stdio {
     /// Seen on stdout: a pipe whose reader is gone, or a socket that was closed.
     fn hung_up(&self) -> bool {
-        matches!(self.output, End::Waits { .. }) && sys::hung_up(self.output.file(), false)
+        !matches!(self.output.watch, Watch::Off) && sys::hung_up(&self.output.file, false)
     }
 
     /// Only protocols of sockets ask for it.
@@ -91,12 +133,15 @@ impl Link for Stdio {
     }
 
     /// Only protocols of sockets ask for it.
-    fn discard(&self, _count: usize) {}
+    fn discard(&self, _count: usize) -> usize {
+        0
+    }
 
+    /// Where nothing is watched yet, the read finds out.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.input {
-            End::Waits { fd, .. } => fd.poll_read_ready(cx).map_ok(drop),
-            End::Always(_) => Poll::Ready(Ok(())),
+        match &self.input.watch {
+            Watch::On(fd) => fd.poll_read_ready(cx).map_ok(drop),
+            Watch::Fresh | Watch::Tried | Watch::Off => Poll::Ready(Ok(())),
         }
     }
 
@@ -108,15 +153,7 @@ impl Link for Stdio {
 
 impl AsyncRead for Stdio {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = match &self.get_mut().input {
-            End::Always(file) => (&mut &*file).read(buf.initialize_unfilled())?,
-            End::Waits { fd, .. } => loop {
-                let mut guard = ready!(fd.poll_read_ready(cx))?;
-                if let Ok(read) = guard.try_io(|fd| fd.get_ref().read(buf.initialize_unfilled())) {
-                    break read?;
-                }
-            },
-        };
+        let read = ready!(self.get_mut().input.poll_io(cx, |mut file| file.read(buf.initialize_unfilled())))?;
         buf.advance(read);
         Poll::Ready(Ok(()))
     }
@@ -128,15 +165,7 @@ impl AsyncWrite for Stdio {
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match &self.get_mut().output {
-            End::Always(file) => Poll::Ready((&mut &*file).write_vectored(bufs)),
-            End::Waits { fd, .. } => loop {
-                let mut guard = ready!(fd.poll_write_ready(cx))?;
-                if let Ok(written) = guard.try_io(|fd| fd.get_ref().write_vectored(bufs)) {
-                    return Poll::Ready(written);
-                }
-            },
-        }
+        self.get_mut().output.poll_io(cx, |mut file| file.write_vectored(bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -153,9 +182,9 @@ impl AsyncWrite for Stdio {
     }
 }
 
-/// The variables of the request, from the environment.
-pub(crate) fn environment() -> CgiVars {
-    CgiVars::from_pairs(std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())))
+/// The variables of the request, which stand in the environment.
+pub(crate) fn variables(environment: &Vars) -> CgiVars {
+    CgiVars::from_pairs(environment.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
 }
 
 /// Answers the one request that `vars` describe. stdin and stdout are taken before the app is built, which may print. The result tells whether the response went out whole.
@@ -172,7 +201,7 @@ pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, 
         Ok(CgiBody::Exact(length)) => BodyLength::Exact(length),
         Ok(CgiBody::UntilEof) => BodyLength::UntilEof,
     };
-    let link = Stdio { input: End::new(input, Interest::READABLE)?, output: End::new(output, Interest::WRITABLE)? };
+    let link = Stdio { input: End::new(input, Interest::READABLE), output: End::new(output, Interest::WRITABLE) };
     let (bytes, pairs) = vars.into_spans();
     let outcome = drive(link, Plain::new(Params { bytes, pairs, headers: None }, length), Gateway::Cgi, app, shared).await;
     Ok(outcome == Outcome::Fine)
@@ -190,10 +219,8 @@ mod tests {
         file.write_all(b"body").unwrap();
         io::Seek::rewind(&mut file).unwrap();
         let output = tempfile::tempfile().unwrap();
-        let mut stdio = Stdio {
-            input: End::new(file.into(), Interest::READABLE).unwrap(),
-            output: End::new(output.try_clone().unwrap().into(), Interest::WRITABLE).unwrap(),
-        };
+        let output_end = End::new(output.try_clone().unwrap().into(), Interest::WRITABLE);
+        let mut stdio = Stdio { input: End::new(file.into(), Interest::READABLE), output: output_end };
         let mut body = String::new();
         stdio.read_to_string(&mut body).await.unwrap();
         stdio.write_all(b"answer").await.unwrap();
@@ -205,10 +232,23 @@ mod tests {
     async fn a_pipe_is_as_blocking_after_as_it_was_before() {
         let (reader, writer) = io::pipe().unwrap();
         let copy = writer.as_fd().try_clone_to_owned().unwrap();
-        let end = End::new(writer.into(), Interest::WRITABLE).unwrap();
+        let output = File::options().write(true).open("/dev/null").unwrap();
+        let mut stdio = Stdio { input: End::new(reader.into(), Interest::READABLE), output: End::new(writer.into(), Interest::WRITABLE) };
+        stdio.write_all(b"answer").await.unwrap();
         assert!(sys::set_nonblocking(&copy, true).unwrap(), "non-blocking while it is driven");
-        drop(end);
+        stdio.output = End::new(output.into(), Interest::WRITABLE);
         assert!(!sys::set_nonblocking(&copy, false).unwrap(), "blocking again");
-        drop(reader);
+    }
+
+    #[tokio::test]
+    async fn a_full_pipe_and_an_empty_one_are_waited_for() {
+        const LEN: usize = 1024 * 1024;
+        let (reader, writer) = io::pipe().unwrap();
+        let mut stdio = Stdio { input: End::new(reader.into(), Interest::READABLE), output: End::new(writer.into(), Interest::WRITABLE) };
+        let (mut input, mut output) = tokio::io::split(&mut stdio);
+        let mut body = vec![0; LEN];
+        let (read, written) = tokio::join!(input.read_exact(&mut body), output.write_all(&[7; LEN]));
+        written.unwrap();
+        assert_eq!((read.unwrap(), body.iter().all(|byte| *byte == 7)), (LEN, true));
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     context::Context,
     load::{HELLO, vars},
     programs,
-    report::{Bound, Result, Section, Table, Target, median, ratio},
+    report::{Bound, Result, Section, Table, Target, median, ratio, times},
 };
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use std::{
@@ -121,11 +121,6 @@ fn report(context: &Context, programs: &[Program]) -> Section {
         context.rounds
     );
     Section { title: "CGI, from exec to exit".into(), about, tables: vec![table], targets, ..Section::default() }
-}
-
-/// The median over the rounds of how many times another figure of the same round one was.
-fn times(figures: &[f64], of: &[f64]) -> f64 {
-    median(&figures.iter().zip(of).map(|(figure, of)| figure / of).collect::<Vec<_>>())
 }
 
 fn milliseconds(nanoseconds: &[f64]) -> String {

@@ -51,7 +51,7 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
         if key == "lodger" {
             targets.push(Target { what: "lodger, idle".into(), measured: in_mebibytes(usage.idle), bound: Bound::AtMost(2.0), unit: "MiB" });
         }
-        versions.push((peer.name.to_owned(), version));
+        versions.push(version);
     }
     let many = connections_table(context, &mut targets)?;
     let about = format!(

@@ -4,7 +4,7 @@ use crate::{
     context::Context,
     load::{self, Exchange, Protocol, vars},
     peers::{self, Peer, WAYS, Way},
-    report::{Bound, Result, Section, Table, Target, Versions, median, microseconds, ratio},
+    report::{Bound, Result, Section, Table, Target, Versions, median, microseconds, ratio, times},
 };
 
 /// How many requests are on one connection at a time in the third way.
@@ -13,7 +13,7 @@ const MULTIPLEXED: u16 = 8;
 /// What stands where a program cannot be asked in a way.
 const NOT_POSSIBLE: &str = "–";
 
-/// What a request costs a peer in nanoseconds, for each way, round by round.
+/// What a request costs a peer in nanoseconds, for each way, round by round. Nothing where it cannot be asked so.
 type Figures = [Vec<f64>; WAYS.len()];
 
 impl Way {
@@ -81,12 +81,6 @@ fn measure(context: &Context, peer: &Peer, way: Way, requests: u64) -> Result<Op
     Ok(Some((server.cpu()? - before) as f64 / requests as f64))
 }
 
-/// How many times another peer one costs: the median over the rounds of what it was in each. `None` where one of them cannot be asked so.
-fn times(one: &Figures, other: &Figures, way: usize) -> Option<f64> {
-    let ratios: Vec<f64> = one.get(way)?.iter().zip(other.get(way)?).map(|(one, other)| one / other).collect();
-    (!ratios.is_empty()).then(|| median(&ratios))
-}
-
 fn report(context: &Context, measured: &[(Peer, Figures)], versions: Versions) -> Result<Section> {
     let (_, limit) = measured.first().ok_or("the limit was not measured")?;
     let is_other_protocol = |peer: &Peer| peer.name.starts_with("lodger,");
@@ -103,13 +97,13 @@ fn report(context: &Context, measured: &[(Peer, Figures)], versions: Versions) -
     };
     let Some((_, lodger)) = measured.iter().find(|(peer, _)| peer.name == "lodger") else { return Ok(section) };
     let mut target = |what: String, measured, bound| section.targets.push(Target { what, measured, bound: Bound::AtMost(bound), unit: "×" });
-    for (index, way) in WAYS.into_iter().enumerate() {
-        target(format!("lodger, {}, against the limit", way.name()), times(lodger, limit, index).unwrap_or(f64::NAN), way.target());
+    for ((way, lodger), limit) in WAYS.into_iter().zip(lodger).zip(limit) {
+        target(format!("lodger, {}, against the limit", way.name()), times(lodger, limit), way.target());
     }
     for (peer, figures) in measured.iter().filter(|(peer, _)| is_other_protocol(peer)) {
         let bound = if peer.protocol == Protocol::Http { 1.35 } else { 1.2 };
-        for (index, way) in WAYS.into_iter().enumerate().filter(|(_, way)| peer.ways.contains(way)) {
-            target(format!("{}, {}, against FastCGI", peer.name, way.name()), times(figures, lodger, index).unwrap_or(f64::NAN), bound);
+        for ((way, figures), fastcgi) in WAYS.into_iter().zip(figures).zip(lodger).filter(|((way, _), _)| peer.ways.contains(way)) {
+            target(format!("{}, {}, against FastCGI", peer.name, way.name()), times(figures, fastcgi), bound);
         }
     }
     if measured.iter().any(|(peer, _)| is_other_protocol(peer)) {
@@ -126,10 +120,9 @@ fn table<'a>(measured: impl Iterator<Item = &'a (Peer, Figures)>, base: &Figures
     let mut table = Table::new("", &[&["server"][..], &head].concat());
     for (peer, figures) in measured {
         let mut row = vec![peer.name.to_owned()];
-        for index in 0..ways.len() {
-            let times = times(figures, base, index);
-            let figure = figures.get(index).filter(|_| times.is_some()).map(|figures| microseconds(median(figures)));
-            row.extend([times.map(ratio), figure].map(|cell| cell.unwrap_or_else(|| NOT_POSSIBLE.into())));
+        for ((_, figures), base) in ways.iter().zip(figures).zip(base) {
+            let cells = [ratio(times(figures, base)), microseconds(median(figures))];
+            row.extend(if figures.is_empty() { [NOT_POSSIBLE; 2].map(Into::into) } else { cells });
         }
         table.rows.push(row);
     }
