@@ -2,8 +2,12 @@
 
 use super::request::plain_number;
 use crate::profile::Profile;
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{self, Entry},
+    response::Parts,
+};
 
 /// FastCGI specification 6.3: "headers whose names are prefixed with `Variable-`".
 const VARIABLE: &str = "Variable-";
@@ -54,9 +58,8 @@ impl Head {
             return Err(ResponseError::Informational(status));
         }
         let no_content = upgrades || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
-        let declared = declared_length(&headers)?;
+        let declared = take_declared_length(&mut headers)?;
         if !upgrades {
-            headers.remove(header::CONTENT_LENGTH);
             if headers.keys().any(speaks_of_connection) {
                 leave_out_connection(&mut headers);
             }
@@ -120,8 +123,8 @@ impl Head {
 
     /// The header block in one piece with the first bytes of the body behind it, and where those begin. `Status:` comes first, and always: a `Location` without it is an
     /// internal redirect for Apache, Caddy and h2o. HAProxy alone wants it behind `Location`.
-    pub(crate) fn block(&self, start: &[u8], profile: &Profile) -> (Bytes, usize) {
-        let mut block = BytesMut::with_capacity(512 + start.len());
+    pub(crate) fn block(&self, start: &[u8], profile: &Profile) -> (Vec<u8>, usize) {
+        let mut block = Vec::with_capacity(512 + start.len());
         let mut digits = itoa::Buffer::new();
         let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| block.extend_from_slice(piece));
         let before_status = |name: &HeaderName| profile.status_behind_location && name == header::LOCATION;
@@ -141,7 +144,7 @@ impl Head {
         put(&[b"\r\n"]);
         let head_len = block.len();
         block.extend_from_slice(start);
-        (block.freeze(), head_len)
+        (block, head_len)
     }
 }
 
@@ -160,13 +163,15 @@ fn speaks_of_connection(name: &HeaderName) -> bool {
         || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "status")
 }
 
-fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, ResponseError> {
-    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
-    let Some(first) = values.next() else { return Ok(None) };
-    match plain_number(first.as_bytes()) {
-        Some(length) if values.all(|other| other == first) => Ok(Some(length)),
-        _ => Err(ResponseError::ContentLength),
+/// The length that the app declared, which is told anew once the response is committed.
+fn take_declared_length(headers: &mut HeaderMap) -> Result<Option<u64>, ResponseError> {
+    let Entry::Occupied(lengths) = headers.entry(header::CONTENT_LENGTH) else { return Ok(None) };
+    let length = plain_number(lengths.get().as_bytes()).ok_or(ResponseError::ContentLength)?;
+    if lengths.iter().any(|other| other != lengths.get()) {
+        return Err(ResponseError::ContentLength);
     }
+    lengths.remove();
+    Ok(Some(length))
 }
 
 /// A page for a request that lodger answers itself: a sentence and a code, never a path or a line of configuration.

@@ -26,8 +26,8 @@ pub(crate) trait Dialect {
     fn variables(head: &[u8], max: usize) -> Result<Vec<PairSpan>, HeadError>;
 
     /// The header block of a response as this protocol has it.
-    fn put_head(block: Bytes, out: &mut Outbox) {
-        out.put(block);
+    fn put_head(block: &[u8], out: &mut Outbox) {
+        out.put_slice(block);
     }
 
     fn violation(sentence: &'static str) -> Violation;
@@ -133,7 +133,7 @@ impl<D: Dialect> Wire for Announced<D> {
         Abort::Close
     }
 
-    fn respond(&mut self, _id: RequestId, part: ResponsePart, out: &mut Outbox) {
+    fn respond(&mut self, _id: RequestId, part: ResponsePart<'_>, out: &mut Outbox) {
         match part {
             ResponsePart::Head { block, .. } => D::put_head(block, out),
             ResponsePart::Data(data) => out.put(data),

@@ -196,7 +196,7 @@ fn a_head_that_stops_short_is_nobodys_request() {
 fn sent(wire: &mut impl Wire) -> Vec<u8> {
     let mut out = Outbox::default();
     let block = Bytes::from_static(b"Status: 201 Created\r\na: b\r\n\r\nbody");
-    wire.respond(1, ResponsePart::Head { block, head_len: 28 }, &mut out);
+    wire.respond(1, ResponsePart::Head { block: &block, head_len: 28 }, &mut out);
     wire.respond(1, ResponsePart::End, &mut out);
     let mut slices = [IoSlice::new(&[]); 4];
     let filled = out.slices(&mut slices);

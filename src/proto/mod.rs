@@ -97,9 +97,9 @@ pub(crate) enum Refusal {
 
 /// A piece of a response, told to the wire.
 #[derive(Debug)]
-pub(crate) enum ResponsePart {
+pub(crate) enum ResponsePart<'a> {
     /// The header block as CGI has it, `Status:` first, in the first `head_len` bytes; what follows are the first bytes of the body.
-    Head { block: Bytes, head_len: usize },
+    Head { block: &'a [u8], head_len: usize },
     /// Bytes of the body.
     Data(Bytes),
     /// Text for the error log of the web server; empty text says that no more follows.
@@ -181,7 +181,7 @@ pub(crate) trait Wire {
     }
 
     /// Encodes a part of the response to `id`. A part for a request that is not open is ignored.
-    fn respond(&mut self, id: RequestId, part: ResponsePart, out: &mut Outbox);
+    fn respond(&mut self, id: RequestId, part: ResponsePart<'_>, out: &mut Outbox);
 
     /// A number that stands for the oldest request whose variables are not complete; it changes when that request is completed.
     fn oldest_incomplete(&self) -> Option<u64> {

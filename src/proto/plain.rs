@@ -106,9 +106,11 @@ impl Wire for Plain {
         }
     }
 
-    fn respond(&mut self, _id: RequestId, part: ResponsePart, out: &mut Outbox) {
-        if let ResponsePart::Data(data) | ResponsePart::Head { block: data, .. } = part {
-            out.put(data);
+    fn respond(&mut self, _id: RequestId, part: ResponsePart<'_>, out: &mut Outbox) {
+        match part {
+            ResponsePart::Head { block, .. } => out.put_slice(block),
+            ResponsePart::Data(data) => out.put(data),
+            _ => {}
         }
     }
 

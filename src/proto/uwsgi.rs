@@ -10,7 +10,6 @@ use super::{
     Outbox, PairSpan, Violation,
     announced::{Announced, Dialect, HeadError},
 };
-use bytes::Bytes;
 
 /// A connection with one uwsgi request.
 pub(crate) type Uwsgi = Announced<Packet>;
@@ -47,10 +46,10 @@ impl Dialect for Packet {
     }
 
     /// uWSGI itself answers with a status line, and older mod_proxy_uwsgi takes nothing else.
-    fn put_head(block: Bytes, out: &mut Outbox) {
+    fn put_head(block: &[u8], out: &mut Outbox) {
         const STATUS: &[u8] = b"Status:";
         out.put_slice(b"HTTP/1.1");
-        out.put(if block.starts_with(STATUS) { block.slice(STATUS.len()..) } else { block });
+        out.put_slice(block.strip_prefix(STATUS).unwrap_or(block));
     }
 
     fn violation(sentence: &'static str) -> Violation {

@@ -17,9 +17,9 @@ use crate::{
     proto::{Refusal, Role},
     telemetry::log,
 };
-use http::{Request, request::Parts};
+use http::{Extensions, Request, request::Parts};
 use std::{
-    sync::{Arc, Once},
+    sync::{Arc, LazyLock, Once},
     time::Duration,
 };
 
@@ -74,8 +74,21 @@ pub(super) fn admit(shared: &Arc<Shared>, app: &BoxApp, candidate: Candidate) ->
     Ok(Admitted { exchange: Exchange::new(call, method, facts, body_follows, upgrade), inbox, permit, timeout })
 }
 
+/// An empty map with room for our extensions and those that a router adds. A map that grows is made and filled twice for each request.
+static ROOM: LazyLock<Extensions> = LazyLock::new(|| {
+    let mut room = Extensions::new();
+    room.insert(0_u8);
+    room.insert(0_u16);
+    room.insert(0_u32);
+    room.insert(0_u64);
+    room.clear();
+    room
+});
+
 fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
     tell_of_first(&exchange);
+    let before = std::mem::replace(request.extensions_mut(), ROOM.clone());
+    request.extensions_mut().extend(before);
     #[cfg(feature = "axum08")]
     {
         use axum::extract::{ConnectInfo, OriginalUri};

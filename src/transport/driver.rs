@@ -358,7 +358,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 Step::Head { head, start } => {
                     self.exchanges.slot(at)?.timeout = None;
                     let (block, head_len) = head.block(&start, profile);
-                    self.wire.respond(id, ResponsePart::Head { block, head_len }, &mut self.out);
+                    self.wire.respond(id, ResponsePart::Head { block: &block, head_len }, &mut self.out);
                     continue;
                 }
                 Step::Data(data) => {

@@ -133,7 +133,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let (head, page) = Head::of_error(failure.status, failure.code.as_str(), head_request);
         let (block, head_len) = head.block(&page, &profile::UNKNOWN);
         self.refused_unread += block.len();
-        self.wire.respond(id, ResponsePart::Head { block, head_len }, &mut self.out);
+        self.wire.respond(id, ResponsePart::Head { block: &block, head_len }, &mut self.out);
         self.wire.respond(id, ResponsePart::End, &mut self.out);
     }
 

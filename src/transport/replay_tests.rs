@@ -76,7 +76,7 @@ fn seen(params: Params, gateway: Gateway, keep_conn: bool) -> Seen {
 
 fn answer(wire: &mut impl Wire, id: RequestId, out: &mut Outbox) {
     let block = Bytes::from_static(b"Status: 200 OK\r\n\r\n");
-    wire.respond(id, ResponsePart::Head { head_len: block.len(), block }, out);
+    wire.respond(id, ResponsePart::Head { head_len: block.len(), block: &block }, out);
     wire.respond(id, ResponsePart::End, out);
 }
 

@@ -5,13 +5,13 @@ use super::{
     codec::RecordError,
     name_value::{self, PairError},
     record_head, role_of,
+    stream::{Gathered, Phase, Stream, Streams},
 };
 use crate::{
     limits::Limits,
     proto::{Event, Outbox, Params, Refusal, RequestId, ResponsePart, Rest, Role, Violation, Wire},
 };
 use bytes::{Bytes, BytesMut};
-use rustc_hash::FxHashMap;
 use std::{collections::VecDeque, sync::Arc};
 use tokio_util::codec::Decoder as _;
 
@@ -26,8 +26,7 @@ const MANAGEMENT_BACKLOG: usize = 256 * 1024;
 pub(crate) struct Connection {
     limits: Arc<Limits>,
     codec: RecordCodec,
-    /// There are no more ids than 65,536, so that nobody gains anything by choosing them for their hashes.
-    streams: FxHashMap<RequestId, Stream>,
+    streams: Streams,
     told_later: VecDeque<Event>,
     begun: u64,
     params_held: usize,
@@ -36,80 +35,12 @@ pub(crate) struct Connection {
     close_after_last: bool,
 }
 
-#[derive(Debug)]
-struct Stream {
-    serial: u64,
-    keep_conn: bool,
-    phase: Phase,
-    /// What the request is for; `None` when nobody knows.
-    role: Option<Role>,
-    /// The STDIN stream was closed by its empty record, or the request was aborted.
-    stdin_ended: bool,
-    /// The same for the DATA stream, which a Filter alone has.
-    data_ended: bool,
-}
-
-impl Stream {
-    /// Whether nothing more belongs to this request.
-    fn input_ended(&self) -> bool {
-        self.stdin_ended && self.data_ended
-    }
-}
-
-#[derive(Debug)]
-enum Phase {
-    /// Variables arrive. Specification 6.1 lets a peer interleave streams, so that STDIN and DATA may come before PARAMS is complete.
-    Params { params: Gathered, early: VecDeque<Event>, early_len: usize },
-    /// The request is in work; body bytes are passed on.
-    Working,
-    /// The request was refused, its response is on its way; what comes for it is not looked at.
-    Refused,
-    /// The response has ended; the rest of the body is thrown away.
-    Discarding,
-}
-
-/// PARAMS content: one record is kept as it is, more are joined.
-#[derive(Debug)]
-enum Gathered {
-    One(Bytes),
-    Many(BytesMut),
-}
-
-impl Gathered {
-    fn len(&self) -> usize {
-        match self {
-            Self::One(bytes) => bytes.len(),
-            Self::Many(bytes) => bytes.len(),
-        }
-    }
-
-    fn push(&mut self, more: Bytes) {
-        match self {
-            Self::One(first) if first.is_empty() => *first = more,
-            Self::One(first) => {
-                let mut joined = BytesMut::with_capacity(first.len() + more.len());
-                joined.extend_from_slice(first);
-                joined.extend_from_slice(&more);
-                *self = Self::Many(joined);
-            }
-            Self::Many(joined) => joined.extend_from_slice(&more),
-        }
-    }
-
-    fn finish(&mut self) -> Bytes {
-        match self {
-            Self::One(bytes) => std::mem::take(bytes),
-            Self::Many(bytes) => bytes.split().freeze(),
-        }
-    }
-}
-
 impl Connection {
     pub(crate) fn new(limits: Arc<Limits>) -> Self {
         Self {
             limits,
             codec: RecordCodec,
-            streams: FxHashMap::default(),
+            streams: Streams::default(),
             told_later: VecDeque::new(),
             begun: 0,
             params_held: 0,
@@ -180,13 +111,13 @@ impl Connection {
             return Err(Violation::ShortBegin(record.content.len()));
         };
         // A finished request whose body the peer never ended makes room: its id is free again.
-        if self.streams.get(&id).is_some_and(|stream| !matches!(stream.phase, Phase::Discarding)) {
+        if self.streams.get(id).is_some_and(|stream| !stream.is_discarding()) {
             return Err(Violation::BeginTwice(id));
         }
         let keep_conn = flags & FCGI_KEEP_CONN != 0;
         self.close_after_last |= !keep_conn;
         self.begun += 1;
-        let in_work = self.streams.values().filter(|stream| !matches!(stream.phase, Phase::Discarding)).count();
+        let in_work = self.streams.iter().filter(|stream| !stream.is_discarding()).count();
         let role = role_of(u16::from_be_bytes([role1, role0]));
         let refusal = match () {
             () if role.is_none() => Some(Refusal::UnknownRole),
@@ -198,17 +129,17 @@ impl Connection {
             None => Phase::Params { params: Gathered::One(Bytes::new()), early: VecDeque::new(), early_len: 0 },
         };
         let data_ended = role != Some(Role::Filter);
-        self.streams.insert(id, Stream { serial: self.begun, keep_conn, phase, role, stdin_ended: false, data_ended });
+        self.streams.add(Stream { id, serial: self.begun, keep_conn, phase, role, stdin_ended: false, data_ended });
         Ok(refusal.map(|refusal| Event::Refused { id, refusal }))
     }
 
     /// Specification 5.4: the web server asks to abort; the application "responds as soon as possible with FCGI_END_REQUEST".
     fn recv_abort(&mut self, id: RequestId) -> Option<Event> {
-        let stream = self.streams.get_mut(&id)?;
+        let stream = self.streams.get_mut(id)?;
         (stream.stdin_ended, stream.data_ended) = (true, true);
         match &stream.phase {
             Phase::Discarding => {
-                self.streams.remove(&id);
+                self.streams.remove(id);
                 None
             }
             Phase::Params { params, early_len, .. } => {
@@ -221,7 +152,7 @@ impl Connection {
     }
 
     fn recv_params(&mut self, id: RequestId, content: Bytes) -> Option<Event> {
-        let stream = self.streams.get_mut(&id)?;
+        let stream = self.streams.get_mut(id)?;
         let Phase::Params { params, early, early_len } = &mut stream.phase else {
             return None;
         };
@@ -257,7 +188,7 @@ impl Connection {
     /// Specification 6.3 gives an Authorizer variables and no body: mod_fcgid and mod_authnz_fcgi send it no STDIN at all, not even the empty record. So
     /// its end is never waited for, and what comes all the same is ignored.
     fn recv_stdin(&mut self, id: RequestId, content: Bytes) -> Option<Event> {
-        let stream = self.streams.get_mut(&id)?;
+        let stream = self.streams.get_mut(id)?;
         if stream.stdin_ended {
             return None;
         }
@@ -273,7 +204,7 @@ impl Connection {
     /// Specification 6.4: a Filter gets "all the information … a Responder would" and then the file as FCGI_DATA. For the other roles the stream has ended
     /// before it begins.
     fn recv_data(&mut self, id: RequestId, content: Bytes) -> Option<Event> {
-        let stream = self.streams.get_mut(&id)?;
+        let stream = self.streams.get_mut(id)?;
         if stream.data_ended {
             return None;
         }
@@ -285,7 +216,7 @@ impl Connection {
 
     /// Passes on what came over one of the two input streams, or keeps it until the variables are complete.
     fn recv_input(&mut self, id: RequestId, len: usize, event: Option<Event>) -> Option<Event> {
-        let stream = self.streams.get_mut(&id)?;
+        let stream = self.streams.get_mut(id)?;
         let ended = stream.input_ended();
         match &mut stream.phase {
             Phase::Working => event,
@@ -296,7 +227,7 @@ impl Connection {
                 self.over_limit(id)
             }
             Phase::Discarding if ended => {
-                self.streams.remove(&id);
+                self.streams.remove(id);
                 None
             }
             Phase::Discarding | Phase::Refused => None,
@@ -305,7 +236,7 @@ impl Connection {
 
     /// Refuses `id` when what is held for requests that are not complete passes a limit.
     fn over_limit(&mut self, id: RequestId) -> Option<Event> {
-        let stream = self.streams.get_mut(&id)?;
+        let stream = self.streams.get_mut(id)?;
         let Phase::Params { params, early_len, .. } = &stream.phase else {
             return None;
         };
@@ -324,7 +255,7 @@ impl Connection {
 
     /// One response ends: empty STDOUT, END_REQUEST. The id is free again once its input has ended too.
     fn end(&mut self, id: RequestId, out: &mut Outbox) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let Some(stream) = self.streams.get_mut(id) else { return };
         let status = if stream.role.is_none() { FCGI_UNKNOWN_ROLE } else { FCGI_REQUEST_COMPLETE };
         out.put_slice(&record_head(RecordType::STDOUT, id, 0));
         out.put_slice(&record_head(RecordType::END_REQUEST, id, 8));
@@ -336,14 +267,14 @@ impl Connection {
         stream.phase = Phase::Discarding;
         // What comes for an id that is not known is thrown away too; to know it only helps to end the connection in time. A peer that never ends
         // its bodies does not make us remember them all.
-        let discarding = self.streams.values().filter(|stream| matches!(stream.phase, Phase::Discarding)).count();
+        let discarding = self.streams.iter().filter(|stream| stream.is_discarding()).count();
         if nothing_follows || keep_conn && discarding > self.limits.connection_requests {
-            self.streams.remove(&id);
+            self.streams.remove(id);
         }
     }
 
-    fn oldest(&self, matches: impl Fn(&Phase) -> bool) -> Option<u64> {
-        self.streams.values().filter(|stream| matches(&stream.phase)).map(|stream| stream.serial).min()
+    fn oldest(&self, matches: impl Fn(&Stream) -> bool) -> Option<u64> {
+        self.streams.iter().find(|stream| matches(stream)).map(|stream| stream.serial)
     }
 }
 
@@ -369,10 +300,11 @@ impl Wire for Connection {
 
     fn end_of_input(&mut self) {
         self.close_after_last = true;
-        self.streams.retain(|_, stream| !matches!(stream.phase, Phase::Params { .. } | Phase::Discarding));
+        self.streams.retain(|stream| !stream.is_incomplete() && !stream.is_discarding());
         self.params_held = 0;
         let told_later = &mut self.told_later;
-        for (&id, stream) in &mut self.streams {
+        for stream in self.streams.iter_mut() {
+            let id = stream.id;
             if !std::mem::replace(&mut stream.stdin_ended, true) && stream.role != Some(Role::Authorizer) {
                 told_later.push_back(Event::BodyCut { id });
             }
@@ -382,40 +314,40 @@ impl Wire for Connection {
         }
     }
 
-    fn respond(&mut self, id: RequestId, part: ResponsePart, out: &mut Outbox) {
-        if self.streams.get(&id).is_none_or(|stream| matches!(stream.phase, Phase::Params { .. } | Phase::Discarding)) {
+    fn respond(&mut self, id: RequestId, part: ResponsePart<'_>, out: &mut Outbox) {
+        if self.streams.get(id).is_none_or(|stream| stream.is_incomplete() || stream.is_discarding()) {
             return;
         }
         match part {
             // An empty record would end the stream (specification 3.3), so empty data is no record at all.
-            ResponsePart::Data(data) | ResponsePart::Head { block: data, .. } => put_records(RecordType::STDOUT, id, data, DATA_MAX, out),
+            ResponsePart::Head { block, .. } => block.chunks(DATA_MAX).for_each(|piece| put_record(RecordType::STDOUT, id, piece, out)),
+            ResponsePart::Data(data) => put_records(RecordType::STDOUT, id, data, out),
             ResponsePart::Stderr(text) if text.is_empty() => out.put_slice(&record_head(RecordType::STDERR, id, 0)),
-            ResponsePart::Stderr(text) => put_records(RecordType::STDERR, id, text, DATA_MAX, out),
+            ResponsePart::Stderr(text) => put_records(RecordType::STDERR, id, text, out),
             ResponsePart::End | ResponsePart::Cut => self.end(id, out),
             ResponsePart::Poison => out.put_slice(&[0xFF; 16]),
         }
     }
 
     fn oldest_incomplete(&self) -> Option<u64> {
-        self.oldest(|phase| matches!(phase, Phase::Params { .. }))
+        self.oldest(Stream::is_incomplete)
     }
 
     fn oldest_discarding(&self) -> Option<u64> {
-        self.oldest(|phase| matches!(phase, Phase::Discarding))
+        self.oldest(Stream::is_discarding)
     }
 
     fn refuse_incomplete(&mut self) -> Option<RequestId> {
-        let incomplete = self.streams.iter_mut().filter(|(_, stream)| matches!(stream.phase, Phase::Params { .. }));
-        let (&id, stream) = incomplete.min_by_key(|(_, stream)| stream.serial)?;
+        let stream = self.streams.iter_mut().find(|stream| stream.is_incomplete())?;
         if let Phase::Params { params, early_len, .. } = &stream.phase {
             self.params_held -= params.len() + early_len;
         }
         stream.phase = Phase::Refused;
-        Some(id)
+        Some(stream.id)
     }
 
     fn forget_discarded(&mut self) {
-        self.streams.retain(|_, stream| !matches!(stream.phase, Phase::Discarding));
+        self.streams.retain(|stream| !stream.is_discarding());
     }
 
     fn rest(&self) -> Rest {
@@ -428,12 +360,16 @@ impl Wire for Connection {
     }
 }
 
-fn put_records(kind: RecordType, id: RequestId, mut data: Bytes, max: usize, out: &mut Outbox) {
+fn put_record(kind: RecordType, id: RequestId, content: &[u8], out: &mut Outbox) {
+    // `DATA_MAX` is below 65,536.
+    out.put_slice(&record_head(kind, id, u16::try_from(content.len()).unwrap_or(u16::MAX)));
+    out.put_slice(content);
+}
+
+fn put_records(kind: RecordType, id: RequestId, mut data: Bytes, out: &mut Outbox) {
     while !data.is_empty() {
-        let piece = data.split_to(data.len().min(max));
-        // `max` is below 65,536 for both streams.
-        let len = u16::try_from(piece.len()).unwrap_or(u16::MAX);
-        out.put_slice(&record_head(kind, id, len));
+        let piece = data.split_to(data.len().min(DATA_MAX));
+        out.put_slice(&record_head(kind, id, u16::try_from(piece.len()).unwrap_or(u16::MAX)));
         out.put(piece);
     }
 }

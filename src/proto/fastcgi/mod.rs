@@ -5,6 +5,7 @@ mod codec;
 mod connection;
 pub(crate) mod name_value;
 mod record;
+mod stream;
 
 pub(crate) use codec::RecordCodec;
 pub(crate) use connection::Connection;

@@ -2,7 +2,7 @@
 
 use super::{
     headers,
-    packet::{BEGIN, Begin, BeginError, BodyLen, HEAD, Order, PacketType, Told, packet_head, response_head, stream_packets},
+    packet::{BEGIN, Begin, BeginError, BodyLen, DATA_MAX, HEAD, Order, PacketType, Told, packet_head, response_head, stream_head, stream_packets},
 };
 use crate::{
     limits::Limits,
@@ -228,16 +228,19 @@ impl Wire for Connection {
         Abort::End
     }
 
-    fn respond(&mut self, _id: RequestId, part: ResponsePart, out: &mut Outbox) {
+    fn respond(&mut self, _id: RequestId, part: ResponsePart<'_>, out: &mut Outbox) {
         if matches!(self.state, State::Idle | State::Discarding | State::Over) {
             return;
         }
         match part {
-            ResponsePart::Head { mut block, head_len } => {
-                let start = block.split_off(head_len.min(block.len()));
+            ResponsePart::Head { block, head_len } => {
+                let (head, start) = block.split_at(head_len.min(block.len()));
                 // In one piece: OpenLiteSpeed fails when this packet comes byte by byte.
-                out.put(response_head(self.order, &block).freeze());
-                self.put_stream(PacketType::RESP_STREAM, start, out);
+                out.put_slice(&response_head(self.order, head));
+                for piece in start.chunks(DATA_MAX) {
+                    out.put_slice(&stream_head(PacketType::RESP_STREAM, self.order, piece));
+                    out.put_slice(piece);
+                }
             }
             ResponsePart::Data(data) => self.put_stream(PacketType::RESP_STREAM, data, out),
             ResponsePart::Stderr(text) => self.put_stream(PacketType::STDERR_STREAM, text, out),

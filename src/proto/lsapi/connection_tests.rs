@@ -36,13 +36,13 @@ impl Run {
         Ok(events)
     }
 
-    fn respond(&mut self, part: ResponsePart) {
+    fn respond(&mut self, part: ResponsePart<'_>) {
         self.wire.respond(1, part, &mut self.out);
     }
 
     fn answer(&mut self, block: &'static str, body: &str) {
         let head_len = block.len();
-        self.respond(ResponsePart::Head { block: [block, body].concat().into(), head_len });
+        self.respond(ResponsePart::Head { block: [block, body].concat().as_bytes(), head_len });
         self.respond(ResponsePart::End);
     }
 
@@ -197,7 +197,7 @@ fn no_packet_carries_more_than_16384_bytes() {
         let mut run = Run::new(Limits::default());
         run.feed(&request().packet()).unwrap();
         let data: Bytes = (0..size).map(|index| u8::try_from(index % 251).unwrap()).collect::<Vec<_>>().into();
-        run.respond(ResponsePart::Head { block: Bytes::from_static(b"Status: 200 OK\r\n\r\n"), head_len: 18 });
+        run.respond(ResponsePart::Head { block: b"Status: 200 OK\r\n\r\n", head_len: 18 });
         run.respond(ResponsePart::Data(data.clone()));
         run.respond(ResponsePart::Stderr(data.clone()));
         run.respond(ResponsePart::End);
@@ -226,7 +226,7 @@ fn a_head_keeps_to_what_openlitespeed_takes() {
         let mut run = Run::new(Limits::default());
         run.feed(&request().packet()).unwrap();
         let block = Bytes::from(format!("Status: 299 \r\n{block}\r\n"));
-        run.respond(ResponsePart::Head { head_len: block.len(), block });
+        run.respond(ResponsePart::Head { head_len: block.len(), block: &block });
         let sent = run.sent();
         assert!(sent.len() <= 8 + 8 + 65_535);
         let [Answer::Received, Answer::Head { status: 299, lines }] = &answers(&sent)[..] else { panic!("no head") };
@@ -257,7 +257,7 @@ fn a_connection_is_kept_only_when_the_body_was_read_to_its_end() {
 fn a_response_that_broke_ends_its_connection() {
     let mut run = Run::new(Limits::default());
     run.feed(&request().packet()).unwrap();
-    run.respond(ResponsePart::Head { block: Bytes::from_static(b"Status: 200 OK\r\n\r\n"), head_len: 18 });
+    run.respond(ResponsePart::Head { block: b"Status: 200 OK\r\n\r\n", head_len: 18 });
     run.respond(ResponsePart::Cut);
     assert_eq!(&answers(&run.sent())[2..], [Answer::End, Answer::Close]);
     assert_eq!(run.wire.rest(), Rest::Close);

@@ -32,7 +32,7 @@ const BIG_ENDIAN: u8 = 1;
 const BODY_IN_HEADER: i32 = -2;
 
 /// The most bytes of a body or of text in one packet; of one more OpenLiteSpeed drops the connection and asks again.
-const DATA_MAX: usize = 16384;
+pub(super) const DATA_MAX: usize = 16384;
 
 /// The longest line of a response head, its NUL among it. OpenLiteSpeed hangs on one of 32,000 bytes.
 const LINE_MAX: usize = 16384;
@@ -305,6 +305,11 @@ fn status_of(line: &[u8]) -> Option<u32> {
 pub(super) fn stream_packets(kind: PacketType, order: Order, mut data: Bytes) -> impl Iterator<Item = ([u8; HEAD], Bytes)> {
     std::iter::from_fn(move || {
         let piece = data.split_to(data.len().min(DATA_MAX));
-        (!piece.is_empty()).then(|| (packet_head(kind, order, HEAD + piece.len()), piece))
+        (!piece.is_empty()).then(|| (stream_head(kind, order, &piece), piece))
     })
+}
+
+/// The head of a packet that carries `piece`, of [`DATA_MAX`] bytes at most.
+pub(super) fn stream_head(kind: PacketType, order: Order, piece: &[u8]) -> [u8; HEAD] {
+    packet_head(kind, order, HEAD + piece.len())
 }
