@@ -33,6 +33,7 @@ type Family = fn(&Context) -> Result<Section>;
 /// All families, in the order of the report.
 const FAMILIES: &[(&str, Family)] = &[
     ("socket", families::socket::run),
+    ("front", families::front::run),
     ("cgi", families::cgi::run),
     ("bodies", families::bodies::run),
     ("memory", families::memory::run),

@@ -50,6 +50,12 @@ impl Peer {
 /// Builds a program if need be, starts it, and tells its version. lodger is several, one for each protocol.
 type Start = fn(&Context) -> Result<(Vec<Peer>, String)>;
 
+/// The name of what does no more than it has to.
+pub(crate) const LIMIT: &str = "the limit (C, epoll)";
+
+/// Options for PHP: with opcache, and without Debian's other extensions.
+pub(crate) const PHP_OPTIONS: [&str; 5] = ["--no-php-ini", "-d", "zend_extension=opcache", "-d", "opcache.enable=1"];
+
 /// The word that asks for a peer, what its version is one of, and how it is started.
 const ALL: [(&str, &str, Start); 7] = [
     ("limit", "gcc, for the limit", limit),
@@ -85,7 +91,7 @@ pub(crate) fn alone(context: &Context, key: &str) -> Result<(Peer, (String, Stri
 
 fn limit(context: &Context) -> Result<(Vec<Peer>, String)> {
     let server = Server::start(context, &mut Command::new(programs::c(context, "limit.c", &[])?))?;
-    Ok((vec![Peer::new("the limit (C, epoll)", Protocol::FastCgi, &WAYS, server)], said(Command::new("cc").arg("-dumpfullversion"))?))
+    Ok((vec![Peer::new(LIMIT, Protocol::FastCgi, &WAYS, server)], said(Command::new("cc").arg("-dumpfullversion"))?))
 }
 
 /// lodger over FastCGI, and over the other protocols when everything is measured.
@@ -151,7 +157,7 @@ fn php_pool(context: &Context, fpm: &Path, processes: usize) -> Result<Server> {
     let config = socket.with_extension("conf");
     fs::write(&config, lines)?;
     let mut command = Command::new(fpm);
-    command.args(["--no-php-ini", "-d", "zend_extension=opcache", "-d", "opcache.enable=1", "--allow-to-run-as-root", "--fpm-config"]).arg(config);
+    command.args(PHP_OPTIONS).args(["--allow-to-run-as-root", "--fpm-config"]).arg(config);
     Server::listening_at(context, &mut command, socket)
 }
 

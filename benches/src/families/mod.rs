@@ -3,6 +3,7 @@
 pub(crate) mod allocators;
 pub(crate) mod bodies;
 pub(crate) mod cgi;
+pub(crate) mod front;
 pub(crate) mod instructions;
 pub(crate) mod memory;
 pub(crate) mod scale;

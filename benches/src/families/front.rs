@@ -1,0 +1,240 @@
+//! The same hello behind real web servers: nginx, and Apache with mod_fcgid and with mod_proxy_http, asked by wrk.
+
+mod apache;
+mod daemon;
+mod nginx;
+mod wrk;
+
+use crate::{
+    context::Context,
+    load::Protocol,
+    peers::{self, Peer, Way, said},
+    process,
+    report::{Bound, Result, Section, Table, Target, Versions, median, microseconds, ratio},
+};
+use daemon::Daemon;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A way from the web server to the program. Programs are compared with others of the same door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// nginx as it is by default: a connection for each request.
+    Nginx,
+    /// nginx with connections that are kept.
+    NginxKept,
+    /// Apache starts the program and gives each process one request at a time, on a connection of its own.
+    ModFcgid,
+    /// Apache passes HTTP on, on connections that it keeps.
+    ModProxyHttp,
+}
+
+const DOORS: [Door; 4] = [Door::Nginx, Door::NginxKept, Door::ModFcgid, Door::ModProxyHttp];
+
+impl Door {
+    fn caption(self) -> &'static str {
+        match self {
+            Self::Nginx => "**nginx**, a new connection to the program for each request, as it is by default",
+            Self::NginxKept => "**nginx**, connections to the program are kept",
+            Self::ModFcgid => "**Apache with mod_fcgid**, which starts the program itself",
+            Self::ModProxyHttp => "**Apache with mod_proxy_http**, connections to the program are kept",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::NginxKept => "nginx, kept connections",
+            Self::ModFcgid => "mod_fcgid",
+            Self::ModProxyHttp => "mod_proxy_http",
+        }
+    }
+
+    /// Whether a program can be behind it.
+    fn fits(self, peer: &Peer) -> bool {
+        match self {
+            Self::Nginx => matches!(peer.protocol, Protocol::FastCgi | Protocol::Http),
+            // Of those that serve one connection at a time, each kept one would hold a process.
+            Self::NginxKept => self.fits_kept(peer) && matches!(peer.protocol, Protocol::FastCgi | Protocol::Http),
+            Self::ModFcgid => peer.protocol == Protocol::FastCgi,
+            Self::ModProxyHttp => self.fits_kept(peer) && peer.protocol == Protocol::Http,
+        }
+    }
+
+    fn fits_kept(self, peer: &Peer) -> bool {
+        peer.ways.contains(&Way::Kept) && peer.many.is_none()
+    }
+}
+
+/// A program behind one port of a web server.
+struct Route<'a> {
+    door: Door,
+    peer: &'a Peer,
+    port: u16,
+    /// The program that the web server starts, of which only the path is known; else the process of the peer is asked.
+    started: Option<PathBuf>,
+    rounds: Vec<Figures>,
+}
+
+/// What one run of wrk found.
+#[derive(Debug, Clone, Copy)]
+struct Figures {
+    /// Requests per second.
+    rate: f64,
+    /// CPU time of the program per request, in nanoseconds.
+    cpu: f64,
+    /// CPU time of the program and the web server per request, in nanoseconds.
+    whole: f64,
+    /// Latency in microseconds that half of the requests, and 99 of 100, keep.
+    half: f64,
+    most: f64,
+}
+
+/// Measures all routes in turns, round by round.
+pub(crate) fn run(context: &Context) -> Result<Section> {
+    let (peers, mut versions) = peers::start(context)?;
+    let peers: Vec<_> = peers.into_iter().filter(|peer| peer.name != peers::LIMIT).collect();
+    let mut routes = Vec::new();
+    for door in DOORS {
+        for peer in peers.iter().filter(|peer| door.fits(peer)) {
+            routes.push(Route { door, peer, port: daemon::free_port()?, started: None, rounds: Vec::new() });
+        }
+    }
+    let nginx = nginx::start(context, &routes)?;
+    let apache = apache::start(context, &mut routes)?;
+    for route in &routes {
+        daemon::expect_hello(route.port).map_err(|error| route.failed(&*error, [&nginx, &apache]))?;
+    }
+    // mod_fcgid starts a process when all it has are busy, and only after a second of waiting. So there have to be more of them than requests at a time.
+    let warm: Vec<_> = routes.iter().filter(|route| route.started.is_some()).map(|route| route.port).collect();
+    wrk::warm_up(context, &warm)?;
+    for _ in 0..context.rounds {
+        for route in &mut routes {
+            let web = if matches!(route.door, Door::Nginx | Door::NginxKept) { &nginx } else { &apache };
+            let figures = route.measure(context, web).map_err(|error| route.failed(&*error, [&nginx, &apache]))?;
+            route.rounds.push(figures);
+        }
+    }
+    versions.push(("nginx".into(), said(Command::new("sh").args(["-c", "/usr/sbin/nginx -v 2>&1"]))?));
+    versions.push(("Apache".into(), said(Command::new("/usr/sbin/apache2").arg("-v"))?.lines().next().unwrap_or_default().into()));
+    Ok(report(context, &routes, versions))
+}
+
+impl Route<'_> {
+    fn measure(&self, context: &Context, web: &Daemon) -> Result<Figures> {
+        let (before, web_before) = (self.cpu()?, self.cpu_of_web(web)?);
+        let wrk = wrk::run(context, self.port)?;
+        let (own, web) = (self.cpu()? - before, self.cpu_of_web(web)? - web_before);
+        #[expect(clippy::cast_precision_loss, reason = "figures of a benchmark")]
+        let each = |nanoseconds: u64| nanoseconds as f64 / wrk.requests as f64;
+        Ok(Figures { rate: wrk.rate, cpu: each(own), whole: each(own + web), half: wrk.half, most: wrk.most })
+    }
+
+    /// The CPU time of the web server without the program, in nanoseconds.
+    fn cpu_of_web(&self, web: &Daemon) -> Result<u64> {
+        // Programs that the web server starts are its children.
+        Ok(web.cpu()? - if self.started.is_some() { self.cpu()? } else { 0 })
+    }
+
+    /// The CPU time of the program in all its processes so far, in nanoseconds.
+    fn cpu(&self) -> Result<u64> {
+        match &self.started {
+            Some(path) => daemon::running(path)?.into_iter().map(process::cpu).sum(),
+            None => server(self.peer).cpu(),
+        }
+    }
+
+    fn is_lodger(&self) -> bool {
+        self.peer.name.starts_with("lodger")
+    }
+
+    fn failed(&self, error: &dyn std::error::Error, daemons: [&Daemon; 2]) -> String {
+        let logs: String = daemons.into_iter().map(Daemon::log).collect();
+        format!("{} behind {}: {error}\n{logs}", self.peer.name, self.door.name())
+    }
+
+    fn median(&self, figure: fn(&Figures) -> f64) -> f64 {
+        median(&self.rounds.iter().map(figure).collect::<Vec<_>>())
+    }
+
+    /// How many times that of another a figure is: the median over the rounds.
+    fn times(&self, other: &Self, figure: fn(&Figures) -> f64) -> f64 {
+        median(&self.rounds.iter().zip(&other.rounds).map(|(own, other)| figure(own) / figure(other)).collect::<Vec<_>>())
+    }
+}
+
+/// The processes of a peer that can serve several connections at a time.
+fn server(peer: &Peer) -> &process::Server {
+    peer.many.as_ref().unwrap_or(&peer.one)
+}
+
+/// Where a peer listens.
+fn socket(peer: &Peer) -> &Path {
+    server(peer).socket()
+}
+
+fn report(context: &Context, routes: &[Route<'_>], versions: Versions) -> Section {
+    let (mut tables, mut targets) = (Vec::new(), Vec::new());
+    for door in DOORS {
+        let routes: Vec<_> = routes.iter().filter(|route| route.door == door).collect();
+        let Some(first) = routes.first() else { continue };
+        tables.push(table(door, first, &routes));
+        for lodger in routes.iter().filter(|route| route.is_lodger()) {
+            let protocol = lodger.peer.protocol;
+            targets.extend(targets_of(lodger, routes.iter().filter(|route| !route.is_lodger() && route.peer.protocol == protocol)));
+        }
+    }
+    let about = format!(
+        "wrk with the headers of a browser and {} connections asks nginx and Apache on loopback; {} runs of a second each, in turns, and the median of them. {} The web \
+         server is on the core of the server. CPU time is that of the program alone, in all its processes, and with that of the web server; \
+         figures with × are times those of the first row. nginx asks one process of lodger, tokio-fastcgi, Go and axum, and as many of libfcgi and PHP-FPM as there are \
+         connections, since each of those serves one request at a time. mod_fcgid gives every program as many processes as it needs, each of which has one request at a time.",
+        context.in_flight,
+        context.rounds,
+        context.cores_sentence()
+    );
+    Section { title: "Behind real web servers".into(), about, tables, targets, versions, ..Section::default() }
+}
+
+fn table(door: Door, first: &Route<'_>, routes: &[&Route<'_>]) -> Table {
+    let mut table = Table::new(door.caption(), &["server", "requests/s", "", "CPU", "", "CPU with web server", "", "latency p50", "p99"]);
+    for route in routes {
+        table.rows.push(vec![
+            route.peer.name.into(),
+            ratio(route.times(first, |figures| figures.rate)),
+            format!("{:.0}", route.median(|figures| figures.rate)),
+            ratio(route.times(first, |figures| figures.cpu)),
+            microseconds(route.median(|figures| figures.cpu)),
+            ratio(route.times(first, |figures| figures.whole)),
+            microseconds(route.median(|figures| figures.whole)),
+            milliseconds(route.median(|figures| figures.half)),
+            milliseconds(route.median(|figures| figures.most)),
+        ]);
+    }
+    table
+}
+
+/// What lodger promised behind a web server: to be below nobody who speaks the same protocol, and clearly above Go under mod_fcgid.
+fn targets_of<'a>(lodger: &Route<'_>, others: impl Iterator<Item = &'a &'a Route<'a>>) -> Vec<Target> {
+    let mut targets = Vec::new();
+    let at_least = |what: String, measured, bound| Target { what, measured, bound: Bound::AtLeast(bound), unit: "×" };
+    let mut ratios = Vec::new();
+    for other in others {
+        ratios.push((lodger.times(other, |figures| figures.rate), other.peer.name));
+        if lodger.door == Door::ModFcgid && other.peer.name.starts_with("Go") {
+            let measured = other.times(lodger, |figures| figures.cpu);
+            targets.push(at_least("requests per second of CPU time under mod_fcgid, lodger against Go".into(), measured, 1.3));
+        }
+    }
+    if let Some((measured, name)) = ratios.into_iter().min_by(|one, other| one.0.total_cmp(&other.0)) {
+        let what = format!("requests per second behind {}, {} against the best other ({name})", lodger.door.name(), lodger.peer.name);
+        targets.push(at_least(what, measured, 1.0));
+    }
+    targets
+}
+
+fn milliseconds(microseconds: f64) -> String {
+    format!("{:.2} ms", microseconds / 1000.0)
+}
