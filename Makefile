@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo test test-fast test-servers bench lint docs
+.PHONY: help setup demo test test-fast test-servers test-cost bench lint docs
 
 # Root may do all that the tests ask for: run programs as another user, write below /var/www.
 ifeq ($(shell id -u),0)
@@ -17,6 +17,7 @@ help:
 	@echo "make test          everything: format, lints, all tests, real web servers, documentation"
 	@echo "make test-fast     the tests that need nothing but cargo"
 	@echo "make test-servers  only the tests with real web servers"
+	@echo "make test-cost     only the guard of the instructions per request (LODGER_WRITE=1 writes the figures down)"
 	@echo "make bench         speed and size beside others, written to docs/benchmarks.md (FAMILIES='socket ...' measures only these and writes nothing)"
 	@echo "make setup         installs what the others need (they do so themselves)"
 
@@ -43,7 +44,7 @@ docs:
 
 test: setup lint
 	cargo build --workspace --all-targets
-	cargo test --workspace --lib --bins
+	cargo test --workspace --lib --bins -- --include-ignored
 	cargo test --workspace --test it --test smoke -- --include-ignored
 	cargo test --doc
 	@$(MAKE) docs
@@ -57,3 +58,7 @@ test-servers: setup
 	cargo build --examples
 	cargo test --test it -- --ignored servers::
 	@echo "make test-servers: passed"
+
+test-cost: setup
+	cargo test --package lodger-bench --bin lodger-bench -- --ignored instructions::
+	@echo "make test-cost: passed"

@@ -199,13 +199,20 @@ impl<M, A: IntoApp<M>> Program<A, M> {
 
     fn block_on<F>(self, serve: impl FnOnce(A) -> F) -> ExitCode
     where
-        F: Future<Output = Result<ExitCode, Error>>,
+        F: Future<Output = Result<ExitCode, Error>> + Send + 'static,
     {
         let runtime = match runtime(self.worker_threads) {
             Ok(runtime) => runtime,
             Err(error) => return report(&runtime_error(error.to_string()), 1),
         };
-        let result = runtime.block_on(serve(self.app));
+        let serve = serve(self.app);
+        // What `block_on` runs itself stays outside the workers of several threads, and would wake one of them up for each connection.
+        let result = if self.worker_threads > 1 {
+            let served = runtime.block_on(runtime.spawn(serve));
+            served.unwrap_or_else(|error| Err(runtime_error(error.to_string())))
+        } else {
+            runtime.block_on(serve)
+        };
         if runtime.metrics().num_alive_tasks() == 0 {
             // There is nobody left whom its end would concern, and the kernel takes it down faster.
             std::mem::forget(runtime);

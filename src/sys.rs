@@ -310,8 +310,8 @@ pub(crate) struct Peeked {
     pub(crate) ended: bool,
 }
 
-/// Copies what comes next on a socket into `buf` and leaves it there.
-pub(crate) fn peek(fd: impl AsFd, buf: &mut [u8]) -> io::Result<Peeked> {
+/// Copies what comes next on a socket into `buf` and leaves it there. Where that is less than `wanted`, it looks whether no more will come.
+pub(crate) fn peek(fd: impl AsFd, buf: &mut [u8], wanted: usize) -> io::Result<Peeked> {
     let (fd, buf_len) = (fd.as_fd(), buf.len());
     let mut look = || {
         // SAFETY: the buffer is live and as long as it is told to be.
@@ -319,7 +319,7 @@ pub(crate) fn peek(fd: impl AsFd, buf: &mut [u8]) -> io::Result<Peeked> {
         usize::try_from(len).map_err(|_| io::Error::last_os_error())
     };
     let len = look()?;
-    if len == 0 || len == buf_len {
+    if len == 0 || len >= wanted.min(buf_len) {
         return Ok(Peeked { len, ended: len == 0 });
     }
     let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
@@ -408,7 +408,7 @@ mod tests {
                 theirs
             });
             let last = loop {
-                let looked = peek(&ours, &mut [0; 16]).unwrap();
+                let looked = peek(&ours, &mut [0; 16], 16).unwrap();
                 if looked.ended {
                     break looked;
                 }

@@ -1,6 +1,8 @@
 //! Speed and size of lodger beside its peers, all measured in one run.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
+mod callgrind;
+mod chart;
 mod context;
 mod families;
 mod load;
@@ -36,6 +38,9 @@ const FAMILIES: &[(&str, Family)] = &[
     ("memory", families::memory::run),
     ("sizes", families::sizes::run),
     ("allocators", families::allocators::run),
+    ("instructions", families::instructions::run),
+    ("scale", families::scale::run),
+    ("threads", families::threads::run),
 ];
 
 fn main() -> ExitCode {
@@ -86,5 +91,5 @@ fn build(context: &Context) -> Result<()> {
     }
     let mut command = programs::cargo();
     command.args(["build", "--release", "--package", "lodger-bench", "--features", "peers"]).current_dir(Context::root());
-    context.build(command.args(["--bin", "hello", "--bin", "axum_http", "--bin", "tokio_fastcgi"]))
+    context.build(command.args(["--bin", "hello", "--bin", "knobs", "--bin", "axum_loop", "--bin", "axum_http", "--bin", "tokio_fastcgi"]))
 }

@@ -75,10 +75,13 @@ impl Run {
         text
     }
 
-    /// Writes both pages.
+    /// Writes both pages and their pictures.
     pub(crate) fn write(&self, sections: &[Section]) -> Result<()> {
         let root = Context::root();
         fs::write(root.join("docs/benchmarks.md"), self.page(sections))?;
+        for (name, picture) in sections.iter().flat_map(|section| &section.pictures) {
+            fs::write(root.join("docs").join(name), picture)?;
+        }
         self.write_readme(&root.join("README.md"), sections)
     }
 

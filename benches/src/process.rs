@@ -67,6 +67,26 @@ impl Server {
         family(self.pid()).into_iter().map(pss).sum()
     }
 
+    /// Whether it waits for something, as a server does that has done all it was asked for.
+    pub(crate) fn sleeps(&self) -> Result<bool> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        // The second field is the name in parentheses, which may hold anything.
+        Ok(stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S')))
+    }
+
+    /// Asks it to leave and waits until it has, so that it can write down what it wants to leave behind.
+    pub(crate) fn leave(mut self) -> Result<()> {
+        Command::new("kill").arg(self.pid().to_string()).status()?;
+        let start = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if start.elapsed() > PATIENCE {
+                return Err(format!("it does not leave: {}", self.log()).into());
+            }
+            sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
     /// What it printed.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(log_of(&self.socket)).unwrap_or_default()

@@ -21,6 +21,8 @@ pub(crate) struct Section {
     pub(crate) targets: Vec<Target>,
     /// The table that the README shows, where it shows one of this family.
     pub(crate) short: Option<Table>,
+    /// Pictures that the page shows: the name of a file beside it, and what is in the file.
+    pub(crate) pictures: Vec<(&'static str, String)>,
     /// What was measured, and what it was built with.
     pub(crate) versions: Versions,
 }

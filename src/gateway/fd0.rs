@@ -33,7 +33,7 @@ fn look() -> Fd0 {
 
 /// Waits for the first byte on a connected fd 0 and leaves it there. False when it does not come, or the other end has gone away.
 pub(crate) fn somebody_speaks() -> bool {
-    sys::wait_readable(0, SPEAK) && sys::peek(io::stdin(), &mut [0]).is_ok_and(|peeked| peeked.len > 0)
+    sys::wait_readable(0, SPEAK) && sys::peek(io::stdin(), &mut [0], 1).is_ok_and(|peeked| peeked.len > 0)
 }
 
 /// Takes the listening socket off fd 0, where /dev/null stays behind, so that neither the app nor a child of it can read from it.

@@ -1,7 +1,7 @@
 //! Which protocol does a peer speak? Told by its first bytes, which no two of them share.
 
-/// No more than this is ever needed to tell.
-pub(crate) const LONGEST: usize = 16;
+/// How much is looked at. A protocol is told by far less; the rest is for the first line of a request in HTTP, which is seldom longer.
+pub(crate) const LONGEST: usize = 256;
 
 /// What a peer speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,10 @@ pub(crate) enum Spoken {
     Uwsgi {
         head_len: usize,
     },
-    Http,
+    Http {
+        /// The first line says HTTP/1.1. False as well where not all of it has been seen.
+        is_1_1: bool,
+    },
 }
 
 /// Why a peer is not understood: what it seems to speak, and the setting that changes it.
@@ -73,7 +76,7 @@ pub(crate) fn sniff(first: &[u8]) -> Sniffed {
         [b'P', ..] if first.starts_with(b"PROXY ") => Sniffed::Foreign(PROXY_TEXT),
         [b'P', ..] if first.starts_with(b"PRI ") => Sniffed::Foreign(HTTP2),
         [b'P', ..] if could_be(b"PROXY ") || could_be(b"PRI ") => Sniffed::Short,
-        [b'a'..=b'z' | b'A'..=b'Z', ..] => Sniffed::Spoken(Spoken::Http),
+        [b'a'..=b'z' | b'A'..=b'Z', ..] => Sniffed::Spoken(Spoken::Http { is_1_1: is_1_1(first) }),
         [0, low, high, 0, ..] => {
             let head_len = UWSGI_HEAD + usize::from(u16::from_le_bytes([low, high]));
             Sniffed::Spoken(Spoken::Uwsgi { head_len })
@@ -98,6 +101,11 @@ fn netstring(first: &[u8]) -> Sniffed {
         }
         _ => Sniffed::Foreign(UNKNOWN),
     }
+}
+
+fn is_1_1(first: &[u8]) -> bool {
+    let line = memchr::memchr(b'\n', first).and_then(|end| first.get(..end)).unwrap_or_default();
+    line.trim_ascii_end().ends_with(b" HTTP/1.1")
 }
 
 #[cfg(test)]
@@ -125,7 +133,7 @@ mod tests {
         assert_eq!(spoken(b"70:CONTENT_LENGTH\0"), Spoken::Scgi { head_len: 74 });
         assert_eq!(spoken(&[0, 0x2A, 1, 0]), Spoken::Uwsgi { head_len: 302 });
         for method in ["GET / HT", "POST / H", "PUT /x H", "PROPFIND", "PATCH / ", "LOCK / H", "LINK /x ", "options "] {
-            assert_eq!(spoken(method.as_bytes()), Spoken::Http, "{method}");
+            assert_eq!(spoken(method.as_bytes()), Spoken::Http { is_1_1: false }, "{method}");
         }
     }
 
@@ -137,11 +145,24 @@ mod tests {
     }
 
     #[test]
+    fn the_version_of_http_is_told_by_the_whole_first_line_alone() {
+        for (first, is_1_1) in [
+            ("GET / HTTP/1.1\r\nHost: x", true),
+            ("GET / HTTP/1.1\n", true),
+            ("GET / HTTP/1.1\r", false),
+            ("GET / HTTP/1.0\r\nX: HTTP/1.1\r\n", false),
+            ("GET /\r\n", false),
+        ] {
+            assert_eq!(spoken(first.as_bytes()), Spoken::Http { is_1_1 }, "{first:?}");
+        }
+    }
+
+    #[test]
     fn a_packet_of_any_type_is_lsapi() {
         for kind in [0, 2, 9, 0x1F] {
             assert_eq!(spoken(&[b'L', b'S', kind]), Spoken::Lsapi);
         }
-        assert_eq!(spoken(b"LS /x HTTP/1.1"), Spoken::Http);
+        assert_eq!(spoken(b"LS /x HTTP/1.1"), Spoken::Http { is_1_1: false });
     }
 
     #[test]

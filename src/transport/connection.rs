@@ -9,7 +9,7 @@ use crate::{
     app::BoxApp,
     diagnostic::codes as code,
     gateway::{
-        Gateway,
+        Gateway, Ownership,
         sniff::{self, Foreign, Sniffed, Spoken, sniff},
     },
     life,
@@ -34,7 +34,9 @@ enum Unsaid {
 /// Serves one connection until it is over.
 pub(crate) async fn serve_connection(mut socket: Socket, app: BoxApp, shared: Arc<Shared>) {
     let limits = Arc::clone(&shared.limits);
-    match first_bytes(&mut socket, &shared).await {
+    // mod_fcgid speaks nothing else, and a process of its own is asked anew for each connection: there a look is a call of the kernel for every request.
+    let spoken = if shared.ownership == Ownership::ModFcgid { Ok(Spoken::FastCgi) } else { first_bytes(&mut socket, &shared).await };
+    match spoken {
         Ok(Spoken::FastCgi) => drop(drive(socket, fastcgi::Connection::new(limits), Gateway::FastCgi, app, shared).await),
         // Boxed, so that the memory of every connection is not that of the largest.
         Ok(Spoken::Scgi { head_len }) => drop(Box::pin(drive(socket, Scgi::new(head_len, limits), Gateway::Scgi, app, shared)).await),
@@ -44,9 +46,9 @@ pub(crate) async fn serve_connection(mut socket: Socket, app: BoxApp, shared: Ar
             drive(socket, lsapi::Connection::new(limits), Gateway::Lsapi, app, shared).await;
         }
         #[cfg(feature = "http")]
-        Ok(Spoken::Http) => Box::pin(super::http::serve_http(socket, app, shared)).await,
+        Ok(Spoken::Http { is_1_1 }) => Box::pin(super::http::serve_http(socket, is_1_1, app, shared)).await,
         #[cfg(not(feature = "http"))]
-        Ok(Spoken::Http) => {
+        Ok(Spoken::Http { .. }) => {
             let cure = "build the program with the feature `http` of lodger, or let the web server speak FastCGI here";
             tracing::warn!(target: "lodger", "{}: a connection was closed: it speaks HTTP; {cure}", code::UNKNOWN_PROTOCOL);
         }

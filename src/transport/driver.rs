@@ -231,10 +231,8 @@ impl<L: Link, W: Wire> Driver<L, W> {
     }
 
     /// Ends the connection so that closing it is no reset. What stands behind the request belongs to nobody, and is taken as far as it is here.
-    fn close_well(&mut self, cx: &mut Context<'_>) {
+    fn close_well(&mut self) {
         if self.byte_left {
-            // An error here means that the peer is gone, to whom a reset tells nothing.
-            let _ = Pin::new(&mut self.link).poll_shutdown(cx);
             self.link.discard(BEHIND);
         }
         self.phase = Phase::Done;
@@ -448,10 +446,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let rest = self.wire.rest();
         match self.phase {
             Phase::Closing => self.close_badly(cx),
-            Phase::Lingering if rest == Rest::Close => self.close_well(cx),
+            Phase::Lingering if rest == Rest::Close => self.close_well(),
             Phase::Open if self.close_when_idle || self.input_closed => self.phase = Phase::Done,
             Phase::Open => match rest {
-                Rest::Close => self.close_well(cx),
+                Rest::Close => self.close_well(),
                 Rest::Linger => {
                     // An error here means that the peer is gone, which the next read finds out.
                     let _ = Pin::new(&mut self.link).poll_shutdown(cx);

@@ -142,6 +142,12 @@ impl Exchange {
         !matches!(self.stage, Stage::Handling(_))
     }
 
+    /// Whether nothing follows what was told already but the end.
+    #[cfg(feature = "http")]
+    pub(super) fn has_told_all(&self) -> bool {
+        matches!(self.stage, Stage::Ending) && self.ready.is_none() && self.pieces.is_empty()
+    }
+
     /// The request body has ended, or its sender waits for us.
     pub(super) fn upload_ended(&mut self) {
         self.upload_first = false;

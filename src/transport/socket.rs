@@ -21,8 +21,8 @@ pub(crate) trait Link: AsyncRead + AsyncWrite + Unpin {
     /// How many of the bytes that were written the peer has not taken.
     fn untaken(&self) -> usize;
 
-    /// Takes no more than so many bytes away that are there, whatever the runtime thinks of its readiness, and waits for none.
-    fn discard(&self, count: usize);
+    /// Takes no more than so many bytes away that are there, whatever the runtime thinks of its readiness, waits for none, and tells how many they were.
+    fn discard(&self, count: usize) -> usize;
 
     /// Ready when there is something to read, without a buffer to read it into.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -45,7 +45,7 @@ pub(crate) struct Socket {
 
 #[derive(Debug)]
 enum Watch {
-    /// Nothing was waited for yet. `readable` after a look that found something which was not taken.
+    /// Nothing was waited for yet. `readable` until something was read, since the first request is taken to be there.
     Not { fd: OwnedFd, readable: bool },
     /// The kernel tells of a Unix socket that it can be written to whenever its peer has read something. So that is only asked for once a write had to wait.
     For { fd: AsyncFd<OwnedFd>, writing: bool },
@@ -67,7 +67,7 @@ impl Socket {
 
     /// A connection that was accepted, and does not block.
     pub(super) fn accepted(fd: OwnedFd, is_unix: bool) -> Self {
-        Self { watch: Watch::Not { fd, readable: false }, is_unix, reader: None }
+        Self { watch: Watch::Not { fd, readable: true }, is_unix, reader: None }
     }
 
     /// Whether it is a Unix socket, to which only those can connect whom its permissions let in.
@@ -161,16 +161,19 @@ impl Link for Socket {
         self.fd().map_or(0, sys::untaken)
     }
 
-    fn discard(&self, mut count: usize) {
+    fn discard(&self, count: usize) -> usize {
         let mut scratch = [0; 1024];
-        while count > 0 {
-            let piece = scratch.get_mut(..count.min(1024)).unwrap_or_default();
-            match self.fd().and_then(|fd| sys::take(fd, piece)) {
-                Ok(taken) if taken > 0 => count -= taken,
-                // What it may find out beside them, the next read does too.
-                _ => return,
+        let mut taken = 0;
+        while taken < count {
+            let piece = scratch.get_mut(..(count - taken).min(1024)).unwrap_or_default();
+            // What else it may find out, the next read does too.
+            let here = self.fd().and_then(|fd| sys::take(fd, piece)).unwrap_or(0);
+            taken += here;
+            if here < piece.len() {
+                break;
             }
         }
+        taken
     }
 
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -189,7 +192,7 @@ impl Link for Socket {
 
     fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut [u8], wanted: usize) -> Poll<io::Result<usize>> {
         let looked = ready!(self.poll_in(cx, |fd| {
-            let looked = sys::peek(fd, buf)?;
+            let looked = sys::peek(fd, buf, wanted)?;
             // Saying that it would block makes the runtime wait for more than is there already.
             if looked.len >= wanted || looked.ended { Ok((looked.len, false)) } else { Err(io::ErrorKind::WouldBlock.into()) }
         }));

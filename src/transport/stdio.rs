@@ -133,7 +133,9 @@ impl Link for Stdio {
     }
 
     /// Only protocols of sockets ask for it.
-    fn discard(&self, _count: usize) {}
+    fn discard(&self, _count: usize) -> usize {
+        0
+    }
 
     /// Where nothing is watched yet, the read finds out.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

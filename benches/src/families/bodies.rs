@@ -97,7 +97,7 @@ impl Peer {
 }
 
 /// Sends a body of `length` bytes and reads the answer, which tells that length.
-fn upload(socket: &Path, length: u64) -> Result<()> {
+pub(super) fn upload(socket: &Path, length: u64) -> Result<()> {
     let mut connection = connect(socket)?;
     let head = request("POST", "/early", "n=0", length);
     // Without the empty record that ends the body.
@@ -123,7 +123,7 @@ fn upload(socket: &Path, length: u64) -> Result<()> {
 }
 
 /// Fetches a body of `length` bytes.
-fn download(socket: &Path, length: u64) -> Result<()> {
+pub(super) fn download(socket: &Path, length: u64) -> Result<()> {
     let mut connection = connect(socket)?;
     connection.write_all(&request("GET", "/big", &format!("n={length}"), 0))?;
     let came = Down::default().read(&mut connection)?;

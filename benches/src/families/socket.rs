@@ -92,8 +92,8 @@ fn report(context: &Context, measured: &[(Peer, Figures)], versions: Versions) -
             against_limit.first_of_each_pair("CPU time per request directly on the socket, in times the limit: a program in C that parses nothing."),
         ),
         tables: vec![against_limit],
-        targets: Vec::new(),
         versions,
+        ..Section::default()
     };
     let Some((_, lodger)) = measured.iter().find(|(peer, _)| peer.name == "lodger") else { return Ok(section) };
     let mut target = |what: String, measured, bound| section.targets.push(Target { what, measured, bound: Bound::AtMost(bound), unit: "×" });

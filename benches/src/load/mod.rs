@@ -64,6 +64,11 @@ impl Exchange {
         Self { protocol: Protocol::FastCgi, request, answers: count.into(), keep: true }
     }
 
+    /// How many answers one write gets.
+    pub(crate) fn answers(&self) -> usize {
+        self.answers
+    }
+
     fn walk(&self, bytes: &[u8], answers: &mut Answers) -> Result<usize> {
         match self.protocol {
             Protocol::FastCgi => fastcgi::walk(bytes, answers),
@@ -115,15 +120,21 @@ impl Answers {
 
 /// Makes `requests` requests at `socket`, `in_flight` connections at a time: a connection gets its next request when its answer is whole, and they take turns.
 pub(crate) fn play(socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64) -> Result<()> {
+    play_paced(socket, exchange, in_flight, requests, || Ok(()))
+}
+
+/// Does the same, and calls `pace` after each answer, before the next request.
+pub(crate) fn play_paced(socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64, pace: impl Fn() -> Result<()>) -> Result<()> {
     let mut busy = VecDeque::with_capacity(in_flight);
     let mut idle = Vec::with_capacity(in_flight);
-    let mut reader = Reader { answers: Answers::new(exchange.answers), buffer: vec![0; ROOM] };
+    let mut reader = Reader::new(exchange);
     let mut sent = 0;
     while sent < requests {
         if busy.len() == in_flight.max(1)
             && let Some(connection) = busy.pop_front()
         {
             idle.extend(reader.receive(connection, exchange)?);
+            pace()?;
         }
         let mut connection = match idle.pop() {
             Some(connection) => connection,
@@ -138,7 +149,7 @@ pub(crate) fn play(socket: &Path, exchange: &Exchange, in_flight: usize, request
 
 /// Opens `count` connections, makes one request on each of them, one after the other, and keeps them.
 pub(crate) fn hold(socket: &Path, exchange: &Exchange, count: u64) -> Result<Vec<UnixStream>> {
-    let mut reader = Reader { answers: Answers::new(exchange.answers), buffer: vec![0; ROOM] };
+    let mut reader = Reader::new(exchange);
     let mut open = Vec::new();
     for _ in 0..count {
         let mut connection = connect(socket)?;
@@ -146,6 +157,19 @@ pub(crate) fn hold(socket: &Path, exchange: &Exchange, count: u64) -> Result<Vec
         open.extend(reader.receive(connection, exchange)?);
     }
     Ok(open)
+}
+
+/// Makes `requests` requests on connections that are open: each gets one in its turn, and the next when that is answered.
+pub(crate) fn take_turns(open: &mut Vec<UnixStream>, exchange: &Exchange, requests: u64) -> Result<()> {
+    let mut reader = Reader::new(exchange);
+    let mut turns = VecDeque::from(std::mem::take(open));
+    for _ in 0..requests {
+        let mut connection = turns.pop_front().ok_or("no connection is open")?;
+        connection.write_all(&exchange.request)?;
+        turns.extend(reader.receive(connection, exchange)?);
+    }
+    *open = turns.into();
+    Ok(())
 }
 
 fn connect(socket: &Path) -> Result<UnixStream> {
@@ -161,6 +185,10 @@ struct Reader {
 }
 
 impl Reader {
+    fn new(exchange: &Exchange) -> Self {
+        Self { answers: Answers::new(exchange.answers), buffer: vec![0; ROOM] }
+    }
+
     /// Reads the answers that are due on a connection, and gives it back if it is to be used again.
     fn receive(&mut self, mut connection: UnixStream, exchange: &Exchange) -> Result<Option<UnixStream>> {
         self.answers.clear();

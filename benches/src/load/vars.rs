@@ -46,6 +46,20 @@ pub(crate) fn headers(vars: &[(&str, String)]) -> Vec<(String, String)> {
     vars.iter().filter_map(|(var, value)| Some((name(var.strip_prefix("HTTP_")?), value.clone()))).collect()
 }
 
+/// The same for another page.
+pub(crate) fn asking(path: &str, query: &str) -> Vec<(&'static str, String)> {
+    let mut vars = browser("/srv/www/site/hello.fcgi");
+    for (name, value) in &mut vars {
+        match *name {
+            "REDIRECT_URL" => path.clone_into(value),
+            "QUERY_STRING" => query.clone_into(value),
+            "REQUEST_URI" => *value = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") },
+            _ => {}
+        }
+    }
+    vars
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

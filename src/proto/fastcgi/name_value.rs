@@ -14,34 +14,32 @@ pub(crate) enum PairError {
 
 /// Finds the pairs in `bytes`, at most `max` of them. Nothing is copied or allocated by a length that a peer claims.
 pub(crate) fn decode(bytes: &[u8], max: usize) -> Result<Vec<PairSpan>, PairError> {
-    let end = u32::try_from(bytes.len()).map_err(|_| PairError::Malformed)?;
+    // Positions are kept as `u32`; those of the pairs below cannot pass the end.
+    u32::try_from(bytes.len()).map_err(|_| PairError::Malformed)?;
     // The shortest pair takes two bytes; about 30 is usual, so that one allocation is enough for ordinary requests.
     let mut pairs = Vec::with_capacity(max.min(bytes.len() / 32 + 8));
-    let (mut rest, mut at) = (bytes, 0_u32);
-    while !rest.is_empty() {
-        let (name_len, value_len, head_len) = lengths(rest)?;
-        let name = at + head_len;
-        let value = name.checked_add(name_len).ok_or(PairError::Malformed)?;
-        let next = value.checked_add(value_len).filter(|next| *next <= end).ok_or(PairError::Malformed)?;
+    let (mut rest, mut at) = (bytes, 0);
+    loop {
+        let (name_len, value_len, head_len, content) = match rest {
+            [] => return Ok(pairs),
+            // Nearly every pair is of this form.
+            [name @ 0..0x80, value @ 0..0x80, content @ ..] => (u32::from(*name), u32::from(*value), 2, content),
+            _ => {
+                let (name, name_head) = length(rest)?;
+                let behind_name = rest.get(name_head as usize..).unwrap_or_default();
+                let (value, value_head) = length(behind_name)?;
+                (name, value, name_head + value_head, behind_name.get(value_head as usize..).unwrap_or_default())
+            }
+        };
+        rest = content.get((name_len + value_len) as usize..).ok_or(PairError::Malformed)?;
         if pairs.len() == max {
             return Err(PairError::TooMany);
         }
-        pairs.push((name..value, value..next));
-        rest = rest.get((next - at) as usize..).unwrap_or_default();
-        at = next;
+        let name = at + head_len;
+        let value = name + name_len;
+        at = value + value_len;
+        pairs.push((name..value, value..at));
     }
-    Ok(pairs)
-}
-
-/// The two lengths at the start of `bytes`, and how many bytes they take.
-fn lengths(bytes: &[u8]) -> Result<(u32, u32, u32), PairError> {
-    // Nearly every pair is of this form.
-    if let [name @ 0..0x80, value @ 0..0x80, ..] = *bytes {
-        return Ok((name.into(), value.into(), 2));
-    }
-    let (name, name_head) = length(bytes)?;
-    let (value, value_head) = length(bytes.get(name_head as usize..).unwrap_or_default())?;
-    Ok((name, value, name_head + value_head))
 }
 
 /// The length at the start of `bytes`, at most 2^31 - 1, and how many bytes it takes.

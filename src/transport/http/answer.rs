@@ -113,16 +113,14 @@ impl Future for Answer {
             Self::InWork(in_work) => {
                 let Some(work) = in_work else { return Poll::Ready(Err(Broken)) };
                 let step = ready!(work.poll(cx));
-                let work = in_work.take();
-                let (Step::Head { head, start }, Some(work)) = (step, work) else { return Poll::Ready(Err(Broken)) };
-                let unasked = work.place.common.lock().upload.as_ref().is_some_and(Upload::is_unasked);
-                let close = unasked || work.place.shared.stop.is_cancelled();
-                {
-                    let mut common = work.place.common.lock();
-                    common.unflushed = true;
-                    common.last |= close || common.ending == Ending::Close && head.body_allowed && head.length().is_none();
-                }
-                Poll::Ready(Ok(response(*head, start, Some(*work), close)))
+                let (Step::Head { head, start }, Some(work)) = (step, in_work.take()) else { return Poll::Ready(Err(Broken)) };
+                let stopping = work.place.shared.stop.is_cancelled();
+                let mut common = work.place.common.lock();
+                let close = stopping || common.upload.as_ref().is_some_and(Upload::is_unasked);
+                common.unflushed = true;
+                common.last |= close || common.ending == Ending::Close && head.body_allowed && head.length().is_none();
+                drop(common);
+                Poll::Ready(Ok(response(*head, start, Some(work), close)))
             }
         }
     }
@@ -137,16 +135,13 @@ pub(super) fn refusal(failure: Failure, head_request: bool, close: bool) -> Resp
 
 /// `close`: this response is the last on its connection, because the process leaves, or because a body that was announced with `Expect` was not asked for.
 /// hyper closes either way, but the peer should know: Apache goes on with the body otherwise, and makes a 500 of any answer.
-fn response(head: Head, start: Bytes, work: Option<InWork>, close: bool) -> Response<Stream> {
+fn response(head: Head, start: Bytes, mut work: Option<Box<InWork>>, close: bool) -> Response<Stream> {
     let length = head.length();
-    let mut rest = work.map(|work| (work.exchange, work.place));
-    if !head.body_allowed
-        && let Some((_, place)) = &mut rest
-    {
+    if let Some(InWork { place, .. }) = work.as_deref_mut().filter(|work| work.exchange.has_told_all()) {
         place.complete = true;
-        rest = None;
+        work = None;
     }
-    let mut response = Response::new(Stream { start, rest, broken: false });
+    let mut response = Response::new(Stream { start, work, broken: false });
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     if close {
@@ -161,7 +156,8 @@ fn response(head: Head, start: Bytes, work: Option<InWork>, close: bool) -> Resp
 /// The body of a response.
 pub(super) struct Stream {
     start: Bytes,
-    rest: Option<(Exchange, Place)>,
+    /// What is still to come of it.
+    work: Option<Box<InWork>>,
     /// The response broke, which hyper is told when it has written what it holds: it forgets the rest with the connection.
     broken: bool,
 }
@@ -172,7 +168,7 @@ impl http_body::Body for Stream {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = &mut *self;
-        let Some((exchange, place)) = &mut this.rest else {
+        let Some(InWork { exchange, place, .. }) = this.work.as_deref_mut() else {
             return Poll::Ready((!this.start.is_empty()).then(|| Ok(Frame::data(std::mem::take(&mut this.start)))));
         };
         let mut common = place.common.lock();
@@ -194,7 +190,7 @@ impl http_body::Body for Stream {
                 }
                 Step::End => {
                     place.complete = true;
-                    this.rest = None;
+                    this.work = None;
                     return Poll::Ready(None);
                 }
                 Step::Broken { .. } | Step::Head { .. } => this.broken = true,
@@ -204,11 +200,11 @@ impl http_body::Body for Stream {
         if place.common.lock().unflushed {
             return Poll::Pending;
         }
-        this.rest = None;
+        this.work = None;
         Poll::Ready(Some(Err(Broken)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.start.is_empty() && self.rest.is_none()
+        self.start.is_empty() && self.work.is_none()
     }
 }

@@ -5,7 +5,10 @@ use crate::transport::{
     failure::Failure,
     socket::{Link as _, Socket},
 };
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll, Waker},
+};
 use tokio::time::Instant;
 
 /// What the last bytes of a head and of an empty line behind it are.
@@ -35,6 +38,10 @@ pub(super) struct Common {
     pub(super) write_blocked: Option<Instant>,
     /// Whether the runtime wakes us when the peer does something.
     pub(super) read_waits: bool,
+    /// Whether hyper may look for the end of the input while a request is in work.
+    may_look: bool,
+    /// hyper wanted to and was put off.
+    put_off: bool,
     /// The peer has said that it sends no more, and hyper has not been told.
     pub(super) half_closed: bool,
     /// The body of the request in work is shorter than announced, which hyper finds out when it is told of the end.
@@ -57,6 +64,10 @@ pub(super) struct Common {
     pub(super) last: bool,
     /// Whether somebody looks after a peer that stopped writing; after an upgrade that is up to the app.
     pub(super) watched: bool,
+    /// The link is gone, which after an upgrade may be long after hyper is.
+    gone: bool,
+    /// Who waits for that.
+    waits_for_end: Option<Waker>,
     /// Since when nothing is.
     pub(super) idle_since: Instant,
     /// When the last piece of the request body came, or the request itself.
@@ -70,24 +81,28 @@ pub(super) struct Common {
 }
 
 impl Handle {
-    pub(super) fn new(socket: Socket) -> Self {
+    pub(super) fn new(socket: Socket, ending: Ending) -> Self {
         let now = Instant::now();
         Self(Arc::new(Mutex::new(Common {
             socket,
             begun: None,
             write_blocked: None,
             read_waits: false,
+            may_look: false,
+            put_off: false,
             half_closed: false,
             cut: false,
             in_work: false,
             holds_input: false,
             tail: [0; BLANK.len()],
-            ending: Ending::Unknown,
+            ending,
             byte_left: false,
             nothing_offered: false,
             unflushed: false,
             last: false,
             watched: true,
+            gone: false,
+            waits_for_end: None,
             idle_since: now,
             heard: now,
             upload: None,
@@ -107,6 +122,44 @@ impl Common {
     /// while the upload is not over here, so that only a body found to be cut lets the end through.
     pub(super) fn withholds_end(&self) -> bool {
         !self.cut && (self.in_work || self.write_blocked.is_some())
+    }
+
+    /// While a request is in work that has come whole, hyper reads only to find out whether the peer is still there. Most responses are there before that
+    /// matters, so it is put off until one has to be waited for.
+    pub(super) fn puts_off_look(&mut self) -> bool {
+        let puts_off = self.in_work && !self.may_look && !self.body_comes();
+        if puts_off {
+            self.put_off = true;
+            self.delivered(&[]);
+        }
+        puts_off
+    }
+
+    /// Whether hyper was put off and has to look now, since the response, or the next request, has to be waited for.
+    pub(super) fn lets_look(&mut self) -> bool {
+        self.may_look |= self.put_off;
+        std::mem::take(&mut self.put_off)
+    }
+
+    /// Whether there is nothing that hyper would have to be kept for. It may still hold the beginning of a request that nobody has seen begin.
+    pub(super) fn is_quiet(&self) -> bool {
+        let busy = self.in_work || self.upload.is_some() || self.begun.is_some() || self.unflushed || self.write_blocked.is_some();
+        !(busy || self.byte_left || self.half_closed || self.last)
+    }
+
+    /// The link was dropped.
+    pub(super) fn go(&mut self) -> Option<Waker> {
+        self.gone = true;
+        self.waits_for_end.take()
+    }
+
+    /// Ready when the link was dropped.
+    pub(super) fn poll_gone(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.gone {
+            return Poll::Ready(());
+        }
+        self.waits_for_end = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Looks whether the peer stopped writing in the middle of the body: hyper has been asked for more of it, and has none.
@@ -169,6 +222,7 @@ impl Common {
         // Behind a head, two empty lines are the end of it and an empty line of nothing.
         self.holds_input = if upload.is_some() { !self.tail.ends_with(b"\n") } else { self.tail != *BLANK };
         self.nothing_offered = true;
+        (self.may_look, self.put_off) = (false, false);
         self.last = last;
         self.cut = false;
         self.heard = Instant::now();

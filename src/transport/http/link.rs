@@ -2,16 +2,16 @@
 
 use super::common::{Common, Ending, Handle};
 use crate::transport::socket::Link as _;
+use bytes::Bytes;
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
 };
-use tokio_util::sync::DropGuard;
 
 /// How much is looked at in one go where the last byte is left in the socket.
 const LOOK: usize = 8 * 1024;
@@ -23,13 +23,24 @@ pub(super) struct Link {
     common: Handle,
     /// Passenger takes any interim response for the final one; it has asked the client for the body itself.
     swallow_continue: bool,
-    /// Tells that the link is gone, which after an upgrade may be long after hyper is.
-    _gone: DropGuard,
+    /// What hyper had when it was let go, for the next that takes its place.
+    ahead: Bytes,
 }
 
 impl Link {
-    pub(super) fn new(common: Handle, swallow_continue: bool, gone: DropGuard) -> Self {
-        Self { common, swallow_continue, _gone: gone }
+    pub(super) fn new(common: Handle, swallow_continue: bool) -> Self {
+        Self { common, swallow_continue, ahead: Bytes::new() }
+    }
+
+    /// Gives back what hyper was given and has made nothing of; false when there was nothing.
+    pub(super) fn give_back(&mut self, input: Bytes) -> bool {
+        // Empty lines in front of a request are the beginning of nothing.
+        let begun = !input.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+        if begun {
+            self.common.lock().begun.get_or_insert_with(Instant::now);
+            self.ahead = input;
+        }
+        begun
     }
 
     /// The answer to `Expect`, where it must not go out. hyper offers it in one piece and before anything else.
@@ -50,6 +61,13 @@ impl Link {
     }
 }
 
+impl Drop for Link {
+    fn drop(&mut self) {
+        let waiting = self.common.lock().go();
+        waiting.inspect(Waker::wake_by_ref);
+    }
+}
+
 fn read(common: &mut Common, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
     if common.ending == Ending::Framed {
         return Pin::new(&mut common.socket).poll_read(cx, buf);
@@ -61,14 +79,28 @@ fn read(common: &mut Common, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Pol
     let Some(new) = scratch.get(old..looked).filter(|new| !new.is_empty()) else { return Poll::Ready(Ok(())) };
     buf.put_slice(new);
     common.byte_left = true;
-    common.socket.discard(looked - 1);
+    let mut left = looked - 1;
+    while left > 0 {
+        match common.socket.discard(left) {
+            0 => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            taken => left -= taken,
+        }
+    }
     Poll::Ready(Ok(()))
 }
 
 impl AsyncRead for Link {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let room = buf.remaining().min(self.ahead.len());
+            buf.put_slice(&self.ahead.split_to(room));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let mut common = self.common.lock();
+        if common.puts_off_look() {
+            return Poll::Pending;
+        }
         let read = read(&mut common, cx, buf);
         let new = buf.filled().get(before..).unwrap_or_default();
         common.read_waits = read.is_pending();
@@ -114,6 +146,10 @@ impl AsyncWrite for Link {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut common = self.common.lock();
         common.take_byte_left();
+        if common.watched {
+            // hyper has nothing more to do, and the socket is closed at once.
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut common.socket).poll_shutdown(cx)
     }
 }

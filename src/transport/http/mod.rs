@@ -6,7 +6,12 @@ mod link;
 mod service;
 mod upload;
 
-use super::{Shared, connection::FRESH, socket::Socket, timers::PROBE};
+use super::{
+    Shared,
+    connection::FRESH,
+    socket::{Link as _, Socket},
+    timers::PROBE,
+};
 use crate::{app::BoxApp, diagnostic::codes as code, gateway::http::HttpPeer, limits::Limits, transport::failure::Failure};
 use answer::{Answer, Broken, Stream};
 use common::{Ending, Handle};
@@ -29,7 +34,7 @@ use tokio::{
     io::AsyncWrite as _,
     time::{Instant, Sleep, sleep_until},
 };
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use upload::{Pulled, Upload};
 
 /// hyper panics below this.
@@ -41,18 +46,18 @@ const BUFFER: usize = 64 * 1024;
 /// Up to so many headers hyper reads without an allocation for them.
 const HEADERS_FOR_FREE: usize = 100;
 
-/// Serves one connection until it is over, and until what it may have become is over too.
-pub(super) async fn serve_http(socket: Socket, app: BoxApp, shared: Arc<Shared>) {
-    let (gone, upgraded) = (CancellationToken::new(), Arc::clone(&shared.upgraded));
-    let entrance = Entrance::new(Handle::new(socket), app, Arc::clone(&shared));
+/// Serves one connection until it is over, and until what it may have become is over too. `is_1_1`: the first request is known to be in HTTP/1.1.
+pub(super) async fn serve_http(socket: Socket, is_1_1: bool, app: BoxApp, shared: Arc<Shared>) {
+    let upgraded = Arc::clone(&shared.upgraded);
+    let ending = if is_1_1 { Ending::Framed } else { Ending::Unknown };
+    let entrance = Entrance::new(Handle::new(socket, ending), app, Arc::clone(&shared));
     let common = entrance.common();
     // Passenger has asked the client for the body already, and would take a `100 Continue` for an answer that is on its way.
-    let link = Link::new(common.clone(), shared.http.peer == HttpPeer::Passenger, gone.clone().drop_guard());
+    let link = Link::new(common.clone(), shared.http.peer == HttpPeer::Passenger);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| entrance.answer(request));
-    let conn = builder(&shared.limits).serve_connection(TokioIo::new(link), service).with_upgrades();
     let mut driver = Driver {
-        conn,
-        common,
+        hyper: Hyper::Asleep(TokioIo::new(link), service),
+        common: common.clone(),
         stop: None,
         stopping: false,
         told_to_stop: false,
@@ -63,10 +68,10 @@ pub(super) async fn serve_http(socket: Socket, app: BoxApp, shared: Arc<Shared>)
         shared,
     };
     poll_fn(|cx| driver.poll(cx)).await;
-    driver.common.lock().watched = false;
+    common.lock().watched = false;
     drop(driver);
     upgraded.fetch_add(1, Ordering::Relaxed);
-    gone.cancelled().await;
+    poll_fn(|cx| common.lock().poll_gone(cx)).await;
     upgraded.fetch_sub(1, Ordering::Relaxed);
 }
 
@@ -80,12 +85,23 @@ fn builder(limits: &Limits) -> Builder {
     builder
 }
 
+/// hyper, which holds two buffers of 8 KiB from its first request to its end. So it is let go between two requests.
+enum Hyper<S>
+where
+    S: HttpService<Incoming>,
+{
+    Awake(Box<UpgradeableConnection<TokioIo<Link>, S>>),
+    Asleep(TokioIo<Link>, S),
+    /// On the way from one to the other.
+    Gone,
+}
+
 /// One connection: hyper, the body of the request in work, and the clock.
 struct Driver<S>
 where
     S: HttpService<Incoming>,
 {
-    conn: UpgradeableConnection<TokioIo<Link>, S>,
+    hyper: Hyper<S>,
     common: Handle,
     shared: Arc<Shared>,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -115,9 +131,11 @@ where
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            if let Poll::Ready(ended) = Pin::new(&mut self.conn).poll(cx) {
-                ended.unwrap_or_else(|error| tell(&error));
+            if self.poll_hyper(cx).is_ready() {
                 return Poll::Ready(());
+            }
+            if self.let_sleep() || self.common.lock().lets_look() {
+                continue;
             }
             match self.poll_upload(cx) {
                 Poll::Ready(Some(pulled)) if !self.take_pulled(pulled) => return Poll::Ready(()),
@@ -132,6 +150,44 @@ where
                 return Poll::Ready(());
             }
         }
+    }
+
+    /// Ready when the connection is over.
+    fn poll_hyper(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Hyper::Asleep(..) = self.hyper {
+            if self.told_to_stop {
+                return Poll::Ready(());
+            }
+            // What else this may find out, hyper does when it reads.
+            let _ = ready!(self.common.lock().socket.poll_readable(cx));
+            self.wake();
+        }
+        let Hyper::Awake(conn) = &mut self.hyper else { return Poll::Ready(()) };
+        let ended = ready!(Pin::new(&mut **conn).poll(cx));
+        ended.unwrap_or_else(|error| tell(&error));
+        Poll::Ready(())
+    }
+
+    fn wake(&mut self) {
+        if let Hyper::Asleep(io, service) = std::mem::replace(&mut self.hyper, Hyper::Gone) {
+            self.hyper = Hyper::Awake(Box::new(builder(&self.shared.limits).serve_connection(io, service).with_upgrades()));
+        }
+    }
+
+    /// Lets hyper go when nothing is left to do for it, and tells whether it did.
+    fn let_sleep(&mut self) -> bool {
+        if !matches!(self.hyper, Hyper::Awake(_)) || !self.common.lock().is_quiet() {
+            return false;
+        }
+        let Hyper::Awake(conn) = std::mem::replace(&mut self.hyper, Hyper::Gone) else { return false };
+        let Some(parts) = conn.into_parts() else { return true };
+        let mut io = parts.io;
+        let more = io.inner_mut().give_back(parts.read_buf);
+        self.hyper = Hyper::Asleep(io, parts.service);
+        if more {
+            self.wake();
+        }
+        true
     }
 
     fn poll_upload(&self, cx: &mut Context<'_>) -> Poll<Option<Pulled>> {
@@ -175,7 +231,9 @@ where
         let ready = self.stopping && !self.told_to_stop && self.common.lock().begun.is_none();
         if ready {
             self.told_to_stop = true;
-            Pin::new(&mut self.conn).graceful_shutdown();
+            if let Hyper::Awake(conn) = &mut self.hyper {
+                Pin::new(&mut **conn).graceful_shutdown();
+            }
         }
         ready
     }

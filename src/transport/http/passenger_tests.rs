@@ -16,6 +16,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
 };
+use tokio_util::sync::CancellationToken;
 
 /// An app that sends the body back, and the headers it saw in front of it.
 async fn echo(request: Request<Body>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -32,7 +33,8 @@ async fn ask(request: &str) -> String {
     let mut shared = Shared::new(Settings::default(), Ownership::Own, CancellationToken::new());
     Arc::get_mut(&mut shared).unwrap().http = HttpStart { peer: HttpPeer::Passenger, mount: b"/sub".into() };
     let (mut ours, theirs) = UnixStream::pair().unwrap();
-    let serving = tokio::spawn(serve_http(Socket::from_fd(theirs.into_std().unwrap().into()).unwrap(), tower::service_fn(echo).into_box(), shared));
+    let serving =
+        tokio::spawn(serve_http(Socket::from_fd(theirs.into_std().unwrap().into()).unwrap(), false, tower::service_fn(echo).into_box(), shared));
     ours.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     ours.read_to_string(&mut answer).await.unwrap();

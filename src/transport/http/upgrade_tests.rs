@@ -6,6 +6,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
 };
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn a_connection_that_became_something_else_is_work_until_its_end() {

@@ -4,6 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -68,6 +70,36 @@ fn requests_may_wait_behind_one_another() {
     assert_eq!(conn.response().text(), "hello, world\n");
     assert_eq!(conn.response().body.len(), 100_000);
     conn.response().assert_whole(200);
+}
+
+#[test]
+fn the_beginning_of_a_request_that_came_with_the_last_one_is_not_lost() {
+    let peer = Peer::start();
+    for first in [get("/hello").into_bytes(), post("/echo", b"hello, world\n")] {
+        let mut conn = Http::connect(&peer);
+        conn.send([&first[..], b"GET /pid HTTP/1.1\r\nHost: example.org\r\n"].concat());
+        assert_eq!(conn.response().text(), "hello, world\n");
+        thread::sleep(Duration::from_millis(50));
+        conn.send("\r\n");
+        conn.response().assert_whole(200);
+    }
+}
+
+#[test]
+fn connections_that_nobody_uses_take_little_memory() {
+    const CONNECTIONS: u64 = 500;
+    let peer = Peer::start();
+    let connect = || {
+        let mut conn = Http::connect(&peer);
+        conn.ask(get("/hello")).assert_whole(200);
+        conn
+    };
+    drop(connect());
+    let before = peer.process.peak_memory();
+    let conns: Vec<Http> = (0..CONNECTIONS).map(|_| connect()).collect();
+    let each = (peer.process.peak_memory() - before) * 1024 / CONNECTIONS;
+    assert!(each < 8 * 1024, "{each} bytes each");
+    drop(conns);
 }
 
 #[test]
