@@ -204,6 +204,9 @@ pub(crate) fn receive(fd: impl AsFd, buf: &mut ReadBuf<'_>) -> io::Result<usize>
 /// Gives a socket as much of `bufs` as it has room for, without waiting and without SIGPIPE.
 pub(crate) fn send(fd: impl AsFd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    /// The kernel takes no more at once.
+    const IOV_MAX: usize = 1024;
+    let bufs = bufs.get(..IOV_MAX).unwrap_or(bufs);
     let fd = fd.as_fd().as_raw_fd();
     let sent = if let [buf] = bufs {
         // SAFETY: the buffer is live and as long as it is told to be.

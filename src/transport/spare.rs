@@ -15,7 +15,7 @@ pub(super) fn take() -> BytesMut {
     SPARE.take().unwrap_or_default()
 }
 
-/// Keeps an empty buffer for the next that asks, unless a part of it is still in use, as the variables of a request are.
+/// Keeps an empty buffer for the next that asks, unless so much of it is still in use that too little is left.
 pub(super) fn give_back(mut buffer: BytesMut) {
     if buffer.is_empty() && buffer.try_reclaim(KEEP) && buffer.capacity() == KEEP {
         SPARE.set(Some(buffer));

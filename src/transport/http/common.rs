@@ -72,6 +72,8 @@ pub(super) struct Common {
     pub(super) idle_since: Instant,
     /// When the last piece of the request body came, or the request itself.
     pub(super) heard: Instant,
+    /// A request on this connection had a body.
+    had_body: bool,
     /// The body of the request, until it has ended and the response too.
     pub(super) upload: Option<Upload>,
     /// Whether the response waits for the request body, so that it has to be read whoever takes it.
@@ -105,6 +107,7 @@ impl Handle {
             waits_for_end: None,
             idle_since: now,
             heard: now,
+            had_body: false,
             upload: None,
             upload_first: false,
             failure: None,
@@ -141,10 +144,11 @@ impl Common {
         std::mem::take(&mut self.put_off)
     }
 
-    /// Whether there is nothing that hyper would have to be kept for. It may still hold the beginning of a request that nobody has seen begin.
+    /// Whether there is nothing that hyper would have to be kept for. It may still hold the beginning of a request that nobody has seen begin. Where a body lies in its
+    /// input, hyper alone knows for certain, so that it is not let go after one.
     pub(super) fn is_quiet(&self) -> bool {
         let busy = self.in_work || self.upload.is_some() || self.begun.is_some() || self.unflushed || self.write_blocked.is_some();
-        !(busy || self.byte_left || self.half_closed || self.last)
+        !(busy || self.byte_left || self.half_closed || self.last || self.had_body)
     }
 
     /// The link was dropped.
@@ -227,6 +231,7 @@ impl Common {
         self.cut = false;
         self.heard = Instant::now();
         self.in_work = true;
+        self.had_body |= upload.is_some();
         self.upload = upload;
         self.upload_first = false;
         self.failure = None;

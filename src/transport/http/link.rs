@@ -32,8 +32,10 @@ impl Link {
         Self { common, swallow_continue, ahead: Bytes::new() }
     }
 
-    /// Gives back what hyper was given and has made nothing of; false when there was nothing.
+    /// Gives back what hyper was given and has made nothing of; false when there was nothing. What hyper had not taken yet of what came back before stands behind it.
     pub(super) fn give_back(&mut self, input: Bytes) -> bool {
+        let ahead = std::mem::take(&mut self.ahead);
+        let input = if ahead.is_empty() { input } else { Bytes::from([input, ahead].concat()) };
         // Empty lines in front of a request are the beginning of nothing.
         let begun = !input.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
         if begun {

@@ -85,6 +85,23 @@ fn the_beginning_of_a_request_that_came_with_the_last_one_is_not_lost() {
     }
 }
 
+/// More than one buffer of hyper holds, with an empty line behind the last, which is the beginning of nothing.
+#[test]
+fn a_long_queue_of_requests_is_answered_whole_and_in_order() {
+    const QUEUE: usize = 583;
+    let peer = Peer::start();
+    for end in ["", "\r\n"] {
+        let mut kept = Http::connect(&peer);
+        let requests: Vec<_> = (0..QUEUE).map(|index| format!("GET /status/{} HTTP/1.1\r\nHost: a\r\n\r\n", 200 + index % 4)).collect();
+        kept.send(requests.concat() + end);
+        for index in 0..QUEUE {
+            let status = u16::try_from(200 + index % 4).unwrap();
+            assert_eq!(kept.response().status, status, "answer {index}, with {end:?} behind the last");
+        }
+        kept.ask(get("/hello")).assert_whole(200);
+    }
+}
+
 #[test]
 fn connections_that_nobody_uses_take_little_memory() {
     const CONNECTIONS: u64 = 500;
