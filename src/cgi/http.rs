@@ -3,7 +3,7 @@
 use super::{
     cookie,
     mount::{self, MountFacts},
-    request::{Meta, VarError, host, ip_addr, last_of, stays_behind, strip},
+    request::{Meta, VarError, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, host, ip_addr, last_of, stays_behind, strip},
     uri,
 };
 use crate::profile::Profile;
@@ -76,7 +76,7 @@ fn origin_form(target: &Uri) -> Result<PathAndQuery, VarError> {
 
 fn client(headers: &HeaderMap, arrival: &Arrival<'_>) -> Option<SocketAddr> {
     let told = match arrival.trust {
-        Trust::Forwarded | Trust::Lsnode => last_of(headers, "x-forwarded-for"),
+        Trust::Forwarded | Trust::Lsnode => last_of(headers, &X_FORWARDED_FOR),
         Trust::Passenger => last_of(headers, "!~passenger-client-address"),
         Trust::Nobody => None,
     };
@@ -85,7 +85,7 @@ fn client(headers: &HeaderMap, arrival: &Arrival<'_>) -> Option<SocketAddr> {
 
 fn scheme(headers: &HeaderMap, trust: Trust) -> Option<&[u8]> {
     match trust {
-        Trust::Forwarded => last_of(headers, "x-forwarded-proto"),
+        Trust::Forwarded => last_of(headers, &X_FORWARDED_PROTO),
         Trust::Passenger => last_of(headers, "!~passenger-proto"),
         Trust::Lsnode | Trust::Nobody => None,
     }
@@ -101,26 +101,33 @@ fn host_of(parts: &Parts, trust: Trust) -> Result<Option<String>, VarError> {
     }
     let own = first.filter(|host| !host.is_empty()).map(host).transpose()?;
     let absolute = parts.uri.authority().map(|authority| host(authority.as_str().as_bytes())).transpose()?;
-    let forwarded = matches!(trust, Trust::Forwarded | Trust::Lsnode).then(|| last_of(&parts.headers, "x-forwarded-host")).flatten();
+    let forwarded = matches!(trust, Trust::Forwarded | Trust::Lsnode).then(|| last_of(&parts.headers, &X_FORWARDED_HOST)).flatten();
     Ok(forwarded.and_then(|forwarded| host(forwarded).ok()).or(absolute).or(own))
 }
 
-/// Takes out what must not reach an app, and keeps the order of the others, which a removal from the map would not.
+/// Takes out what must not reach an app, and keeps the order of the others, which a removal from the map does only of the last.
 fn leave_out(headers: &mut HeaderMap, arrival: &Arrival<'_>) {
-    if headers.keys().all(|name| is_for_the_app(name, arrival)) {
+    let mut rest = headers.keys().skip_while(|name| is_for_the_app(name, arrival));
+    let Some(first) = rest.next() else { return };
+    if rest.next().is_none() {
+        let last = first.clone();
+        headers.remove(last);
         return;
     }
     let all = std::mem::take(headers);
     headers.reserve(all.keys_len());
+    let mut all = all.into_iter().peekable();
     let mut current = None;
-    for (name, value) in all {
+    while let Some((name, value)) = all.next() {
         // Further values of a header come without its name.
         if let Some(name) = name {
             current = Some(name).filter(|name| is_for_the_app(name, arrival));
         }
-        if let Some(name) = &current {
+        let more_follow = all.peek().is_some_and(|(name, _)| name.is_none());
+        let name = if more_follow { current.clone() } else { current.take() };
+        if let Some(name) = name {
             // There is room: they all were in a map before.
-            let _ = headers.try_append(name.clone(), value);
+            let _ = headers.try_append(name, value);
         }
     }
 }
@@ -134,8 +141,9 @@ fn is_for_the_app(name: &HeaderName, arrival: &Arrival<'_>) -> bool {
 }
 
 fn join_cookies(headers: &mut HeaderMap, profile: &Profile) {
-    let several = headers.get_all(header::COOKIE).iter().nth(1).is_some();
-    if !several && !profile.joins_cookies_with_comma {
+    let mut values = headers.get_all(header::COOKIE).iter();
+    let comma = values.next().is_some_and(|first| profile.joins_cookies_with_comma && first.as_bytes().contains(&b','));
+    if !comma && values.next().is_none() {
         return;
     }
     let cookies = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);

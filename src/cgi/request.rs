@@ -8,7 +8,12 @@ use super::{
 };
 use crate::profile::Profile;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts, uri::Authority};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
+    header::{self, AsHeaderName},
+    request::Parts,
+    uri::Authority,
+};
 use std::net::{IpAddr, SocketAddr};
 
 /// Why variables are not a request. The visitor gets 400 or 414.
@@ -332,18 +337,18 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
     let ip = ip_addr(known.remote_addr);
     let trusted = ip.is_some_and(|ip| ip.is_loopback() || is_same_addr(ip, known));
     let forwarded = |name| trusted.then(|| last_of(headers, name)).flatten();
-    let https = match forwarded("x-forwarded-proto") {
+    let https = match forwarded(&X_FORWARDED_PROTO) {
         Some(proto) => proto.eq_ignore_ascii_case(b"https"),
         None => known.request_scheme.eq_ignore_ascii_case(b"https") || !known.https.is_empty() && !known.https.eq_ignore_ascii_case(b"off"),
     };
     let port = plain_number(known.remote_port).and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
-    let remote_addr = match forwarded("x-forwarded-for").and_then(ip_addr) {
+    let remote_addr = match forwarded(&X_FORWARDED_FOR).and_then(ip_addr) {
         Some(client) => Some(SocketAddr::new(client, 0)),
         None => ip.map(|ip| SocketAddr::new(ip, port)),
     };
     // An empty Host is a client that names none; RFC 9112, 3.2.2 lets the absolute form override the header.
     let own_host = known.host.filter(|host| !host.is_empty()).map(host).transpose()?;
-    let host = match (forwarded("x-forwarded-host").and_then(|value| host(value).ok()), authority) {
+    let host = match (forwarded(&X_FORWARDED_HOST).and_then(|value| host(value).ok()), authority) {
         (Some(forwarded), _) => Some(forwarded),
         (None, Some(authority)) => Some(host(authority.as_str().as_bytes())?),
         (None, None) => own_host,
@@ -356,8 +361,13 @@ fn is_same_addr(peer: IpAddr, known: &Known<'_>) -> bool {
     known.server_addr == known.remote_addr || known.server_addr.contains(&b':') && ip_addr(known.server_addr) == Some(peer)
 }
 
+/// What fronts add. To look for a header by its text takes as long again as to find it.
+pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
 /// What a front wrote into a list that proxies append to: the last element, since everything before it may be the client's own.
-pub(super) fn last_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+pub(super) fn last_of(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&[u8]> {
     let last = headers.get_all(name).into_iter().next_back()?;
     last.as_bytes().rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii).filter(|value| !value.is_empty())
 }

@@ -59,10 +59,8 @@ impl Head {
         }
         let no_content = upgrades || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
         let declared = take_declared_length(&mut headers)?;
-        if !upgrades {
-            if headers.keys().any(speaks_of_connection) {
-                leave_out_connection(&mut headers);
-            }
+        if !upgrades && headers.keys().any(speaks_of_connection) {
+            leave_out_connection(&mut headers);
         }
         // The types of http do not allow these bytes; a response is not split even if one day they do.
         let splitting = headers.iter().find(|(_, value)| memchr::memchr3(b'\r', b'\n', 0, value.as_bytes()).is_some());

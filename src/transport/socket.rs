@@ -71,6 +71,7 @@ impl Socket {
     }
 
     /// Whether it is a Unix socket, to which only those can connect whom its permissions let in.
+    #[cfg(feature = "http")]
     pub(crate) fn is_unix(&self) -> bool {
         self.is_unix
     }

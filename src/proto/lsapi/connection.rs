@@ -2,7 +2,9 @@
 
 use super::{
     headers,
-    packet::{BEGIN, Begin, BeginError, BodyLen, DATA_MAX, HEAD, Order, PacketType, Told, packet_head, response_head, stream_head, stream_packets},
+    packet::{
+        BEGIN, Begin, BeginError, BodyLen, DATA_MAX, HEAD, Order, PacketType, Told, packet_head, put_response_head, stream_head, stream_packets,
+    },
 };
 use crate::{
     limits::Limits,
@@ -235,8 +237,7 @@ impl Wire for Connection {
         match part {
             ResponsePart::Head { block, head_len } => {
                 let (head, start) = block.split_at(head_len.min(block.len()));
-                // In one piece: OpenLiteSpeed fails when this packet comes byte by byte.
-                out.put_slice(&response_head(self.order, head));
+                put_response_head(self.order, head, out);
                 for piece in start.chunks(DATA_MAX) {
                     out.put_slice(&stream_head(PacketType::RESP_STREAM, self.order, piece));
                     out.put_slice(piece);

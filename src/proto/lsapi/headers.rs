@@ -36,6 +36,12 @@ pub(super) const KNOWN: [&str; 25] = [
 /// The headers among them on which it depends what a request is: where its body ends, whom it is for and who asks. The index has to have their very values.
 const DECIDING: [&str; 6] = ["authorization", "content-type", "content-length", "cookie", "host", "transfer-encoding"];
 
+/// What stands before the names of most headers in those of variables.
+const PREFIX: &[u8] = b"HTTP_";
+
+/// Headers whose variables have no prefix.
+const OWN_NAMES: [&[u8]; 2] = [b"content-type", b"content-length"];
+
 /// Where the offsets of the index begin: behind the lengths and two bytes of padding.
 const OFFSETS: usize = 2 * KNOWN.len() + 2;
 
@@ -69,18 +75,15 @@ fn unfold(block: &mut [u8]) {
 
 /// The headers as ranges of the packet in which the block begins at `start`. The block has to end with its empty line.
 fn read_lines(block: &[u8], start: usize, max: usize) -> Result<Vec<PairSpan>, BeginError> {
-    const NO_END: BeginError = BeginError::Broken("the header block has no end");
     let zeros = block.iter().take(LEADING_ZEROS).take_while(|byte| **byte == 0).count();
     let mut headers = Vec::with_capacity(32);
     let mut at = zeros;
     let mut request_line = true;
-    loop {
-        let rest = block.get(at..).unwrap_or_default();
-        let end = memchr::memchr(b'\n', rest).ok_or(NO_END)?;
-        let line = rest.get(..end).unwrap_or_default();
+    for end in memchr::memchr_iter(b'\n', block) {
+        let line = block.get(at..end).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let line_at = start + at;
-        at += end + 1;
+        at = end + 1;
         match (request_line, line) {
             (true, []) => return Err(BeginError::Broken("the header block has no request line")),
             (true, _) => request_line = false,
@@ -90,17 +93,17 @@ fn read_lines(block: &[u8], start: usize, max: usize) -> Result<Vec<PairSpan>, B
             (false, line) => headers.push(header(line, line_at).ok_or(BeginError::Malformed)?),
         }
     }
+    Err(BeginError::Broken("the header block has no end"))
 }
 
 /// RFC 9112, 5.1: "No whitespace is allowed between the field name and colon".
 fn header(line: &[u8], line_at: usize) -> Option<PairSpan> {
-    let colon = memchr::memchr(b':', line)?;
-    let (name, value) = (line.get(..colon)?, line.get(colon + 1..)?);
-    if name.is_empty() || name.iter().any(u8::is_ascii_whitespace) {
-        return None;
-    }
-    let value_at = line_at + colon + 1 + (value.len() - value.trim_ascii_start().len());
-    span(line_at..line_at + colon).zip(span(value_at..value_at + value.trim_ascii().len()))
+    // A name is too short for anything cleverer than looking at its bytes.
+    let colon = line.iter().position(|byte| matches!(byte, b':' | b' ' | b'\t' | b'\r' | b'\n' | b'\x0C'))?;
+    let value = line.get(colon..)?.strip_prefix(b":")?.trim_ascii_start();
+    let value_at = line_at + line.len() - value.len();
+    let name = Some(line_at..line_at + colon).filter(|name| !name.is_empty())?;
+    span(name).zip(span(value_at..value_at + value.trim_ascii_end().len()))
 }
 
 /// Everything that the index points to has to lie in the line of a header: of the one that its place stands for, or of the one that it names. The index of OpenLiteSpeed
@@ -115,15 +118,17 @@ fn check_index(begin: &Begin, packet: &[u8], index: usize, start: usize, headers
         at.checked_add(len).is_some_and(|end| end <= next).then_some(header)
     };
     let order = begin.order;
-    for (place, known) in KNOWN.iter().enumerate() {
-        let len = order.short_at(packet, index + 2 * place).ok_or(ASTRAY)?;
-        let offset = order.number_at(packet, index + OFFSETS + 4 * place).ok_or(ASTRAY)?;
-        if offset == 0 {
+    let known = packet.get(index..).and_then(<[u8]>::first_chunk::<INDEX>).ok_or(ASTRAY)?;
+    let (lengths, offsets) = known.split_at(OFFSETS);
+    for ((known, len), offset) in KNOWN.iter().zip(lengths.chunks_exact(2)).zip(offsets.chunks_exact(4)) {
+        if offset == [0; 4] {
             continue;
         }
+        let len = order.short_at(len, 0).ok_or(ASTRAY)?;
+        let offset = order.number_at(offset, 0).ok_or(ASTRAY)?;
         let header = line_of(offset, len).ok_or(ASTRAY)?;
         let name = packet.get(header.0.start as usize..header.0.end as usize).unwrap_or_default();
-        if !name.eq_ignore_ascii_case(known.as_bytes()) || DECIDING.contains(known) && !is_value(packet, start + offset, len, header) {
+        if !name.eq_ignore_ascii_case(known.as_bytes()) || !is_value(packet, start + offset, len, header) && DECIDING.contains(known) {
             return Err(ASTRAY);
         }
     }
@@ -159,20 +164,29 @@ pub(super) fn content_length(packet: &[u8], headers: &[PairSpan]) -> Option<u64>
 
 /// Puts the names that CGI gives the headers (RFC 3875, 4.1.18) behind the packet, and the headers behind the variables.
 pub(super) fn params(mut bytes: BytesMut, mut pairs: Vec<PairSpan>, headers: Vec<PairSpan>) -> Params {
-    bytes.reserve(headers.iter().map(|(name, _)| name.len() + b"HTTP_".len()).sum());
+    let packet_len = bytes.len();
+    bytes.resize(packet_len + headers.iter().map(|(name, _)| PREFIX.len() + name.len()).sum::<usize>(), 0);
+    let (packet, mut names) = bytes.split_at_mut(packet_len);
+    let mut at = packet_len;
+    pairs.reserve(headers.len());
     for (name, value) in &headers {
-        let at = bytes.len();
-        let known = match bytes.get(name.start as usize..name.end as usize).unwrap_or_default() {
-            name if name.eq_ignore_ascii_case(b"content-type") => Some(&b"CONTENT_TYPE"[..]),
-            name if name.eq_ignore_ascii_case(b"content-length") => Some(&b"CONTENT_LENGTH"[..]),
-            _ => None,
-        };
-        bytes.extend_from_slice(known.unwrap_or(b"HTTP_"));
-        for from in name.clone().filter(|_| known.is_none()) {
-            let byte = bytes.get(from as usize).copied().unwrap_or_default();
-            bytes.extend_from_slice(&[if byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }]);
-        }
-        pairs.extend(span(at..bytes.len()).map(|name| (name, value.clone())));
+        let name = packet.get(name.start as usize..name.end as usize).unwrap_or_default();
+        let len = write_name(name, names);
+        names = names.get_mut(len..).unwrap_or_default();
+        pairs.extend(span(at..at + len).map(|name| (name, value.clone())));
+        at += len;
     }
+    bytes.truncate(at);
     Params { bytes: bytes.freeze(), pairs, headers: Some(headers) }
+}
+
+/// Writes what CGI calls the header `name`, which takes no more than [`PREFIX`] and the name, and tells how long that is.
+fn write_name(name: &[u8], to: &mut [u8]) -> usize {
+    let prefix = if OWN_NAMES.iter().any(|own| name.eq_ignore_ascii_case(own)) { &b""[..] } else { PREFIX };
+    let Some((start, rest)) = to.split_at_mut_checked(prefix.len()) else { return 0 };
+    start.copy_from_slice(prefix);
+    for (to, from) in rest.iter_mut().zip(name) {
+        *to = if *from == b'-' { b'_' } else { from.to_ascii_uppercase() };
+    }
+    prefix.len() + name.len()
 }

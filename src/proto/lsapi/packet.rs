@@ -1,7 +1,7 @@
 //! One packet: its head, the numbers of a BEGIN_REQUEST, the variables in it, and the packets that answer it.
 
-use crate::proto::PairSpan;
-use bytes::{Bytes, BytesMut};
+use crate::proto::{Outbox, PairSpan};
+use bytes::Bytes;
 use std::ops::Range;
 
 /// The bytes in front of every packet: `LS`, type, flags, length.
@@ -214,14 +214,13 @@ impl Begin {
         let mut another_user = false;
         let at = read_pairs(packet, BEGIN, self.special, |name, _| {
             // Keys that begin with a byte 0 or 1 are no variables: settings for PHP, and what a daemon that runs as root needs to become somebody else.
-            let name = packet.get(name).unwrap_or_default();
             another_user |= matches!(name, b"\0SUEXEC_AUTH" | b"\0SUEXEC_UGID");
         })?;
         let mut pairs = Vec::with_capacity(64);
-        let at = read_pairs(packet, at, self.env, |name, value| pairs.extend(span(name).zip(span(value))))?;
+        let at = read_pairs(packet, at, self.env, |_, pair| pairs.push(pair))?;
         let script_values = self.offsets.iter().filter(|offset| **offset != 0);
         for offset in script_values {
-            let found = packet.get(*offset..at).is_some_and(|rest| rest.contains(&0));
+            let found = packet.get(*offset..at).is_some_and(|rest| memchr::memchr(0, rest).is_some());
             if !found || *offset < BEGIN {
                 return Err(BeginError::Broken("an offset leads out of the variables"));
             }
@@ -236,38 +235,39 @@ pub(super) fn span(range: Range<usize>) -> Option<Range<u32>> {
 }
 
 /// Tells `each` pair of a list, without the NULs at their ends, and returns where the list ends.
-fn read_pairs(packet: &[u8], mut at: usize, count: usize, mut each: impl FnMut(Range<usize>, Range<usize>)) -> Result<usize, BeginError> {
+fn read_pairs(packet: &[u8], at: usize, count: usize, mut each: impl FnMut(&[u8], PairSpan)) -> Result<usize, BeginError> {
     const CUT: BeginError = BeginError::Broken("a variable reaches beyond the end of the packet");
+    const NO_NUL: BeginError = BeginError::Broken("a name or a value does not end with NUL");
+    let mut rest = packet.get(at..).unwrap_or_default();
+    // A packet is never longer than 16 MiB.
+    let mut at = u32::try_from(at).map_err(|_| CUT)?;
     for _ in 0..count {
         // These lengths alone are always written with the most significant byte first.
-        let [name1, name0, value1, value0] = *packet.get(at..).and_then(<[u8]>::first_chunk::<4>).ok_or(CUT)?;
-        let name = at + 4..at + 4 + usize::from(u16::from_be_bytes([name1, name0]));
-        let value = name.end..name.end + usize::from(u16::from_be_bytes([value1, value0]));
-        at = value.end;
-        let (name, value) = (without_nul(packet, name)?, without_nul(packet, value)?);
+        let ([name1, name0, value1, value0], text) = rest.split_first_chunk::<4>().ok_or(CUT)?;
+        let (name_len, value_len) = (u16::from_be_bytes([*name1, *name0]), u16::from_be_bytes([*value1, *value0]));
+        let (name, text) = text.split_at_checked(usize::from(name_len)).ok_or(CUT)?;
+        let (value, text) = text.split_at_checked(usize::from(value_len)).ok_or(CUT)?;
+        let ([name @ .., 0], [.., 0]) = (name, value) else { return Err(NO_NUL) };
         if name.is_empty() {
             return Err(BeginError::Broken("a variable has no name"));
         }
-        each(name, value);
+        let name_end = at + 4 + u32::from(name_len);
+        let value_end = name_end + u32::from(value_len);
+        each(name, (at + 4..name_end - 1, name_end..value_end - 1));
+        (at, rest) = (value_end, text);
     }
-    match packet.get(at..).and_then(<[u8]>::first_chunk::<4>) {
-        Some(&PAIRS_END) => Ok(at + PAIRS_END.len()),
+    match rest.first_chunk::<4>() {
+        Some(&PAIRS_END) => Ok(at as usize + PAIRS_END.len()),
         _ => Err(BeginError::Broken("a list of variables does not end where it should")),
     }
 }
 
-fn without_nul(packet: &[u8], text: Range<usize>) -> Result<Range<usize>, BeginError> {
-    match packet.get(text.clone()).ok_or(BeginError::Broken("a variable reaches beyond the end of the packet"))?.last() {
-        Some(0) => Ok(text.start..text.end - 1),
-        _ => Err(BeginError::Broken("a name or a value does not end with NUL")),
-    }
-}
-
-/// The packet that begins a response, made of a CGI header block: the status as a number, and the lines with a NUL in the place of each line end.
+/// Writes the packet that begins a response, made of a CGI header block: the status as a number, and the lines with a NUL in the place of each line end.
 ///
-/// What OpenLiteSpeed would hang on is left out: lines over 16 KiB, and lines beyond the thousandth or over 64 KiB in all.
-pub(super) fn response_head(order: Order, block: &[u8]) -> BytesMut {
-    let (mut status, mut lengths, mut lines) = (0, Vec::new(), BytesMut::with_capacity(block.len()));
+/// What OpenLiteSpeed would hang on is left out: lines over 16 KiB, and lines beyond the thousandth or over 64 KiB in all. It fails as well when this packet comes
+/// byte by byte, which it does not as long as `out` gathers what is small.
+pub(super) fn put_response_head(order: Order, block: &[u8], out: &mut Outbox) {
+    let (mut status, mut lines, mut lines_len) = (0, Vec::with_capacity(16), 0);
     for line in block.split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if let Some(told) = status_of(line) {
@@ -275,22 +275,19 @@ pub(super) fn response_head(order: Order, block: &[u8]) -> BytesMut {
             continue;
         }
         let length = line.len() + 1;
-        let whole = HEAD + 2 * (lengths.len() + 1) + lines.len() + length;
-        if line.is_empty() || length > LINE_MAX || lengths.len() == LINES_MAX || whole > RESPONSE_MAX {
+        let whole = HEAD + 2 * (lines.len() + 1) + lines_len + length;
+        if line.is_empty() || length > LINE_MAX || lines.len() == LINES_MAX || whole > RESPONSE_MAX {
             continue;
         }
-        lengths.push(u16::try_from(length).unwrap_or(u16::MAX));
-        lines.extend_from_slice(line);
-        lines.extend_from_slice(&[0]);
+        lines_len += length;
+        lines.push(line);
     }
-    let len = HEAD + 8 + 2 * lengths.len() + lines.len();
-    let mut packet = BytesMut::with_capacity(len);
-    packet.extend_from_slice(&packet_head(PacketType::RESP_HEADER, order, len));
-    packet.extend_from_slice(&order.write(u32::try_from(lengths.len()).unwrap_or(u32::MAX)));
-    packet.extend_from_slice(&order.write(status));
-    lengths.iter().for_each(|length| packet.extend_from_slice(&order.write_short(*length)));
-    packet.extend_from_slice(&lines);
-    packet
+    let number = |number: usize| order.write(u32::try_from(number).unwrap_or(u32::MAX));
+    out.put_slice(&packet_head(PacketType::RESP_HEADER, order, HEAD + 8 + 2 * lines.len() + lines_len));
+    out.put_slice(&number(lines.len()));
+    out.put_slice(&order.write(status));
+    lines.iter().for_each(|line| out.put_slice(&order.write_short(u16::try_from(line.len() + 1).unwrap_or(u16::MAX))));
+    lines.iter().for_each(|line| [line, &b"\0"[..]].into_iter().for_each(|piece| out.put_slice(piece)));
 }
 
 /// `Status: 404 Not Found` as 404.

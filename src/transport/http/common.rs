@@ -127,8 +127,8 @@ impl Common {
         !self.cut && (self.in_work || self.write_blocked.is_some())
     }
 
-    /// While a request is in work that has come whole, hyper reads only to find out whether the peer is still there. Most responses are there before that
-    /// matters, so it is put off until one has to be waited for.
+    /// While a request is in work that has come whole, hyper reads only to find out whether the peer is still there. It is put off until there is something to read:
+    /// most responses are there before anything has to be waited for.
     pub(super) fn puts_off_look(&mut self) -> bool {
         let puts_off = self.in_work && !self.may_look && !self.body_comes();
         if puts_off {
@@ -138,10 +138,15 @@ impl Common {
         puts_off
     }
 
-    /// Whether hyper was put off and has to look now, since the response, or the next request, has to be waited for.
-    pub(super) fn lets_look(&mut self) -> bool {
-        self.may_look |= self.put_off;
-        std::mem::take(&mut self.put_off)
+    /// Whether hyper was put off and has to look now, because there is something. Otherwise the runtime tells when there is.
+    pub(super) fn must_look(&mut self, cx: &mut Context<'_>) -> bool {
+        if !std::mem::take(&mut self.put_off) {
+            return false;
+        }
+        // What else this may find out, hyper does when it reads.
+        self.may_look = self.socket.poll_readable(cx).is_ready();
+        self.read_waits = !self.may_look;
+        self.may_look
     }
 
     /// Whether there is nothing that hyper would have to be kept for. It may still hold the beginning of a request that nobody has seen begin. Where a body lies in its

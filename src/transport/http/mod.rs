@@ -29,6 +29,7 @@ use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 use tokio::{
     io::AsyncWrite as _,
@@ -42,6 +43,9 @@ const SMALLEST_BUFFER: usize = 8 * 1024;
 
 /// The largest piece of what is read or waits to be written that hyper holds.
 const BUFFER: usize = 64 * 1024;
+
+/// How long hyper is kept for the next request. Where requests follow one another at once, it is not made anew for each.
+const REST: Duration = Duration::from_millis(20);
 
 /// Up to so many headers hyper reads without an allocation for them.
 const HEADERS_FOR_FREE: usize = 100;
@@ -85,7 +89,7 @@ fn builder(limits: &Limits) -> Builder {
     builder
 }
 
-/// hyper, which holds two buffers of 8 KiB from its first request to its end. So it is let go between two requests.
+/// hyper, which holds two buffers of 8 KiB from its first request to its end. So it is let go when the next request does not follow at once.
 enum Hyper<S>
 where
     S: HttpService<Incoming>,
@@ -120,6 +124,7 @@ where
 enum Ends {
     Head,
     Idle,
+    Rest,
     Write,
     Discard,
     Probe,
@@ -134,7 +139,7 @@ where
             if self.poll_hyper(cx).is_ready() {
                 return Poll::Ready(());
             }
-            if self.let_sleep() || self.common.lock().lets_look() {
+            if self.common.lock().must_look(cx) {
                 continue;
             }
             match self.poll_upload(cx) {
@@ -174,20 +179,16 @@ where
         }
     }
 
-    /// Lets hyper go when nothing is left to do for it, and tells whether it did.
-    fn let_sleep(&mut self) -> bool {
-        if !matches!(self.hyper, Hyper::Awake(_)) || !self.common.lock().is_quiet() {
-            return false;
-        }
-        let Hyper::Awake(conn) = std::mem::replace(&mut self.hyper, Hyper::Gone) else { return false };
-        let Some(parts) = conn.into_parts() else { return true };
+    /// Lets hyper go, for which nothing is left to do.
+    fn let_sleep(&mut self) {
+        let Hyper::Awake(conn) = std::mem::replace(&mut self.hyper, Hyper::Gone) else { return };
+        let Some(parts) = conn.into_parts() else { return };
         let mut io = parts.io;
         let more = io.inner_mut().give_back(parts.read_buf);
         self.hyper = Hyper::Asleep(io, parts.service);
         if more {
             self.wake();
         }
-        true
     }
 
     fn poll_upload(&self, cx: &mut Context<'_>) -> Poll<Option<Pulled>> {
@@ -281,9 +282,11 @@ where
         let discard = common.upload.as_ref().and_then(Upload::discard_until);
         let quiet = !common.in_work && common.write_blocked.is_none() && discard.is_none();
         let head = common.begun.map(|begun| begun + limits.params_timeout);
+        let rests = matches!(self.hyper, Hyper::Awake(_)) && common.is_quiet();
         let ends = [
             (Ends::Head, head.filter(|_| quiet)),
             (Ends::Idle, (quiet && head.is_none()).then(|| common.idle_since + limits.idle_timeout)),
+            (Ends::Rest, rests.then(|| common.idle_since + REST)),
             (Ends::Write, common.write_blocked.map(|since| since + limits.write_timeout)),
             (Ends::Discard, discard),
             (Ends::Probe, self.probe),
@@ -295,6 +298,10 @@ where
     fn expire(&mut self, ends: Ends) -> bool {
         match ends {
             Ends::Idle => false,
+            Ends::Rest => {
+                self.let_sleep();
+                true
+            }
             Ends::Head => {
                 tracing::warn!(target: "lodger", "{}: the connection was closed: the head of a request was not complete in time", code::PARAMS_TIMEOUT);
                 false

@@ -26,7 +26,7 @@ async fn a_connection_that_became_something_else_is_work_until_its_end() {
     let mut answer = vec![0; 12];
     ours.read_exact(&mut answer).await.unwrap();
     assert_eq!(answer, b"HTTP/1.1 101");
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!((shared.work().in_work, shared.in_work.load(Ordering::Relaxed)), (1, 0));
     drop(ours);
     served.await.unwrap();
