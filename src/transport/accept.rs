@@ -11,11 +11,17 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 
 /// How long to wait after accept failed for want of descriptors or memory. The connection stays in the queue of the kernel.
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// How long after a failure was told the next one is. While connections are many, a shortage comes and goes many times in a second.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// A listening socket that was handed to us or made with `--socket`.
 #[derive(Debug)]
@@ -108,21 +114,19 @@ pub(crate) async fn accept(listener: Listener, app: BoxApp, shared: Arc<Shared>,
 #[derive(Debug)]
 struct Reserve {
     null: Option<File>,
-    /// Whether the shortage has been told; it is told once.
-    told: bool,
+    /// When a failure was last told.
+    told: Option<Instant>,
 }
 
 impl Reserve {
     fn new() -> Self {
-        Self { null: File::open("/dev/null").ok(), told: false }
+        Self { null: File::open("/dev/null").ok(), told: None }
     }
 
-    /// A connection came in: when there is a descriptor to spare again, the shortage is over.
+    /// A connection came in: there may be a descriptor to spare again.
     fn accepted(&mut self) {
         if self.null.is_none() {
             *self = Self { told: self.told, ..Self::new() };
-        } else {
-            self.told = false;
         }
     }
 
@@ -132,10 +136,10 @@ impl Reserve {
         if error.kind() == io::ErrorKind::ConnectionAborted || error.kind() == io::ErrorKind::Interrupted {
             return;
         }
-        if !self.told {
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
             let code = if out_of_descriptors { code::OUT_OF_DESCRIPTORS } else { code::ACCEPT };
             tracing::error!(target: "lodger", "{code}: no connection can be accepted: {error}; trying again");
-            self.told = true;
+            self.told = Some(Instant::now());
         }
         if out_of_descriptors && self.null.take().is_some() {
             // The next accept finds this descriptor free. It is not taken back before a connection has come in.
@@ -170,10 +174,10 @@ mod tests {
     async fn a_shortage_of_descriptors_is_told_once_and_waited_out() {
         let shortage = io::Error::from_raw_os_error(libc::EMFILE);
         let mut reserve = Reserve::new();
-        let start = tokio::time::Instant::now();
+        let start = Instant::now();
         reserve.failed(&shortage).await;
         assert_eq!(start.elapsed(), Duration::ZERO, "the reserve is used at once");
-        assert!(reserve.told && reserve.null.is_none());
+        assert!(reserve.told.is_some() && reserve.null.is_none());
         reserve.failed(&shortage).await;
         assert_eq!(start.elapsed(), BACK_OFF, "then accept waits");
     }
@@ -182,6 +186,6 @@ mod tests {
     async fn a_client_that_gave_up_in_the_queue_is_nothing() {
         let mut reserve = Reserve::new();
         reserve.failed(&io::Error::from(io::ErrorKind::ConnectionAborted)).await;
-        assert!(!reserve.told);
+        assert!(reserve.told.is_none());
     }
 }
