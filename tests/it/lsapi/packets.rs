@@ -158,6 +158,8 @@ impl Conn {
                 Ok(0) => return false,
                 Ok(count) => self.unread.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return false,
+                // A read with a time-out is interrupted when the process was stopped for a moment, whatever is done with signals.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("nothing came in time: {error}"),
             }
         }

@@ -206,6 +206,8 @@ impl Conn {
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => {
                     return Err(Unit::Closed { reset: true });
                 }
+                // A read with a time-out is interrupted when the process was stopped for a moment, whatever is done with signals.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("nothing came in time: {error}"),
             }
         }
