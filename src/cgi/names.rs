@@ -104,11 +104,12 @@ static SLOTS: [u8; 256] = {
     slots
 };
 
-/// The length, the last letters and one in the middle tell these names apart; the factors were found by trying, so that hardly two share a slot.
+/// The length, the last letters and one in the middle tell these names apart; the factor was found by trying, so that hardly two share a slot.
 const fn slot(name: &[u8]) -> u8 {
-    let [.., before, last] = name else { return 0 };
-    let (len, middle) = (name.len() as u8, name[name.len() / 2]);
-    len.wrapping_mul(16).wrapping_add(last.wrapping_mul(21)).wrapping_add(before.wrapping_mul(7)).wrapping_add(middle)
+    const FACTOR: u32 = 0xA16D_65C5;
+    let [.., a, b, c, d] = name else { return 0 };
+    let (len, middle, last) = (name.len() as u32, name[name.len() / 2] as u32, u32::from_le_bytes([*a, *b, *c, *d]));
+    ((last ^ len << 3 ^ middle << 16).wrapping_mul(FACTOR) >> 24) as u8
 }
 
 /// What the variable `name` is, if it is one of those that are known.

@@ -61,6 +61,8 @@ pub(super) struct Driver<L, W> {
     pub(super) shared: Arc<Shared>,
     pub(super) app: BoxApp,
     pub(super) gateway: Gateway,
+    /// What the web server at the other end needs, known from the first request, and what that said of `FCGI_KEEP_CONN`.
+    pub(super) profile: Option<(bool, &'static Profile)>,
     pub(super) phase: Phase,
     pub(super) timers: Timers,
     /// The peer has said that it sends no more.
@@ -111,6 +113,7 @@ pub(super) async fn drive<L: Link, W: Wire + Unpin>(link: L, wire: W, gateway: G
         shared,
         app,
         gateway,
+        profile: None,
         phase: Phase::Open,
         timers: Timers::default(),
         input_closed: false,
@@ -126,7 +129,7 @@ pub(super) async fn drive<L: Link, W: Wire + Unpin>(link: L, wire: W, gateway: G
         broken: false,
     };
     // A wire that knows its request from the start has an event before a byte is read.
-    driver.take_events();
+    poll_fn(|cx| Poll::Ready(driver.take_events(cx))).await;
     poll_fn(|cx| driver.poll(cx)).await;
     spare::give_back(std::mem::take(&mut driver.input));
     if driver.broken { Outcome::Broken } else { Outcome::Fine }
@@ -182,18 +185,18 @@ impl<L: Link, W: Wire> Driver<L, W> {
         match self.poll_read(cx) {
             Poll::Pending => false,
             Poll::Ready(Ok(0)) => {
-                self.at_end_of_input();
+                self.at_end_of_input(cx);
                 true
             }
             Poll::Ready(Ok(read)) => {
                 self.last_read = read;
                 self.received_any = true;
-                self.take_events();
+                self.take_events(cx);
                 true
             }
             Poll::Ready(Err(_)) => {
                 // Input that cannot be read (stdin may be a directory) is no sign that nobody wants the answer.
-                self.at_end_of_input();
+                self.at_end_of_input(cx);
                 true
             }
         }
@@ -293,7 +296,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         self.timers.paused_long(inbox.taken()) && slot.keep_conn
     }
 
-    fn at_end_of_input(&mut self) {
+    fn at_end_of_input(&mut self, cx: &mut Context<'_>) {
         self.input_closed = true;
         if self.link.hung_up() {
             self.departed();
@@ -301,7 +304,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
         // "EOF alone on a Unix socket is a half-close": the peer still reads.
         self.wire.end_of_input();
-        self.take_events();
+        self.take_events(cx);
         if self.phase == Phase::Lingering {
             self.phase = Phase::Done;
         }
@@ -334,14 +337,14 @@ impl<L: Link, W: Wire> Driver<L, W> {
             self.exchanges.take_away_ended();
             if self.exchanges.is_empty() && !self.input.is_empty() {
                 // A protocol with one request at a time has left there what stands behind the one that has just ended.
-                self.take_events();
+                self.take_events(cx);
             }
         }
         moved
     }
 
     /// Takes from one request what it has to send, and tells whether it had anything.
-    fn poll_exchange(&mut self, at: usize, cx: &mut Context<'_>) -> Option<bool> {
+    pub(super) fn poll_exchange(&mut self, at: usize, cx: &mut Context<'_>) -> Option<bool> {
         let mut moved = false;
         loop {
             let slot = self.exchanges.slot(at)?;

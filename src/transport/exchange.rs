@@ -401,7 +401,10 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.set(Stage::Done);
+        // The other stages hold nothing of the app.
+        if matches!(self.stage, Stage::Handling(_) | Stage::Holding { .. } | Stage::Streaming { .. }) {
+            self.set(Stage::Done);
+        }
     }
 }
 

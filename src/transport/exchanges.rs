@@ -164,6 +164,13 @@ impl Exchanges {
         self.slots.get_mut(at)
     }
 
+    /// The place of the newest request, if it was not polled before. It counts as polled, and needs no waker of its own for that.
+    pub(super) fn take_unpolled(&mut self) -> Option<usize> {
+        let newest = self.slots.last_mut().filter(|slot| !slot.polled)?;
+        newest.polled = true;
+        Some(self.slots.len() - 1)
+    }
+
     /// Has to be called before the slots are looked at, so that they can wake this connection.
     pub(super) fn register(&self, cx: &Context<'_>) {
         if let Some(connection) = self.connection.as_ref().filter(|_| self.slots.iter().any(|slot| slot.own_waker.is_some())) {

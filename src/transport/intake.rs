@@ -12,7 +12,7 @@ use crate::{
     body::Body,
     cgi::{
         CgiVars,
-        request::{Context, Meta, cgi_body, parts_from_vars},
+        request::{self, Meta, cgi_body, parts_from_vars},
         response::Head,
     },
     diagnostic::codes as code,
@@ -23,13 +23,16 @@ use crate::{
     role::FilterData,
 };
 use http::{Method, header, request::Parts};
+use std::task::Context;
 
 /// Refusals that may wait to be read by the peer, in bytes.
 const REFUSED_BACKLOG: usize = 256 * 1024;
 
 impl<L: Link, W: Wire> Driver<L, W> {
     /// Takes every event that the input holds.
-    pub(super) fn take_events(&mut self) {
+    ///
+    /// A request that is here with all that belongs to it is worked on before the next is looked at: most are answered at once, and what one has used is in the cache for the next.
+    pub(super) fn take_events(&mut self, cx: &mut Context<'_>) {
         let mut seen = None;
         while self.phase != Phase::Done {
             let event = match seen.take().unwrap_or_else(|| self.next_event()) {
@@ -45,6 +48,18 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 seen = (!body_ended).then_some(next);
             }
             self.take_event(event, body_ended);
+            if body_ended {
+                self.poll_newest(cx);
+            }
+        }
+    }
+
+    fn poll_newest(&mut self, cx: &mut Context<'_>) {
+        // A request that was refused is not among them.
+        if let Some(newest) = self.exchanges.take_unpolled()
+            && self.poll_exchange(newest, cx) == Some(true)
+        {
+            self.exchanges.take_away_ended();
         }
     }
 
@@ -77,7 +92,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     fn begin(&mut self, id: RequestId, keep_conn: bool, role: Role, params: Params, body_ended: bool) {
         let Params { bytes, pairs, headers } = params;
         let vars = CgiVars::from_spans(bytes, pairs);
-        let profile = self.shared.profile.unwrap_or_else(|| choose_profile(self.gateway, self.shared.ownership, &vars, keep_conn));
+        let profile = self.profile_of(&vars, keep_conn);
         let (mut parts, mut meta) = match self.request_of(&vars, headers.as_deref(), profile) {
             Ok(mapped) => mapped,
             Err(failure) => return self.refuse(id, failure, vars.get("REQUEST_METHOD") == Some(b"HEAD")),
@@ -115,11 +130,23 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
     }
 
+    /// What the web server needs. One connection comes from one server, so that its name is looked for once.
+    fn profile_of(&mut self, vars: &CgiVars, keep_conn: bool) -> &'static Profile {
+        match self.profile.filter(|(kept, _)| *kept == keep_conn) {
+            Some((_, profile)) => profile,
+            None => {
+                let profile = self.shared.profile.unwrap_or_else(|| choose_profile(self.gateway, self.shared.ownership, vars, keep_conn));
+                self.profile = Some((keep_conn, profile));
+                profile
+            }
+        }
+    }
+
     fn request_of(&self, vars: &CgiVars, headers: Option<&[PairSpan]>, profile: &'static Profile) -> Result<(Parts, Meta), Failure> {
         if self.gateway == Gateway::Cgi {
             check_environment(vars, &self.shared.limits)?;
         }
-        let context = Context { program: self.shared.program.as_ref(), profile, headers };
+        let context = request::Context { program: self.shared.program.as_ref(), profile, headers };
         Ok(parts_from_vars(vars, &context)?)
     }
 

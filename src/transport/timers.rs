@@ -31,7 +31,7 @@ pub(super) const UPLOAD_STALL: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    sleep: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
     /// The limit on incomplete variables, with the request it is meant for.
     params: Option<(u64, Instant)>,
     /// The limit on throwing away the rest of a body, with the request it is meant for.
@@ -71,12 +71,22 @@ impl Timers {
         }
     }
 
-    /// Ready when `earliest` has come. The timer is only set anew to an earlier time: a later one is found out when it rings.
+    /// Ready when `earliest` has come, or some time before.
     pub(super) fn poll(&mut self, earliest: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(earliest) = earliest else { return Poll::Pending };
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(earliest)));
-        if earliest < sleep.deadline() || sleep.is_elapsed() {
-            sleep.as_mut().reset(earliest);
+        earliest.map_or(Poll::Pending, |earliest| self.alarm.poll(earliest, cx))
+    }
+}
+
+/// A timer that is made when it is first needed.
+#[derive(Debug, Default)]
+pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    /// Ready when `until` has come, or a time before that it was set to earlier: it is only set anew to an earlier time, and a later one is found out when it rings.
+    pub(super) fn poll(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if until < sleep.deadline() || sleep.is_elapsed() {
+            sleep.as_mut().reset(until);
         }
         sleep.as_mut().poll(cx)
     }

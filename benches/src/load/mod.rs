@@ -6,19 +6,23 @@ pub(crate) mod plain;
 pub(crate) mod vars;
 
 use crate::report::Result;
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+};
 use std::{
     collections::VecDeque,
     io::{ErrorKind, Read as _, Write as _},
     os::unix::net::UnixStream,
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The body of every answer.
 pub(crate) const HELLO: &[u8] = b"hello, world\n";
 
 /// An answer that takes longer than this does not come.
-const PATIENCE: Option<Duration> = Some(Duration::from_secs(20));
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// More than any batch of answers.
 const ROOM: usize = 64 * 1024;
@@ -119,6 +123,9 @@ impl Answers {
 }
 
 /// Makes `requests` requests at `socket`, `in_flight` connections at a time: a connection gets its next request when its answer is whole, and they take turns.
+///
+/// With several in flight the load does not sleep, as a busy web server does not: the kernel makes a server pay for waking somebody, which on a virtual machine can be as dear as the
+/// request, and only servers slower than the load would.
 pub(crate) fn play(socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64) -> Result<()> {
     play_paced(socket, exchange, in_flight, requests, || Ok(()))
 }
@@ -127,7 +134,7 @@ pub(crate) fn play(socket: &Path, exchange: &Exchange, in_flight: usize, request
 pub(crate) fn play_paced(socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64, pace: impl Fn() -> Result<()>) -> Result<()> {
     let mut busy = VecDeque::with_capacity(in_flight);
     let mut idle = Vec::with_capacity(in_flight);
-    let mut reader = Reader::new(exchange);
+    let mut reader = Reader::new(exchange, in_flight > 1);
     let mut sent = 0;
     while sent < requests {
         if busy.len() == in_flight.max(1)
@@ -149,7 +156,7 @@ pub(crate) fn play_paced(socket: &Path, exchange: &Exchange, in_flight: usize, r
 
 /// Opens `count` connections, makes one request on each of them, one after the other, and keeps them.
 pub(crate) fn hold(socket: &Path, exchange: &Exchange, count: u64) -> Result<Vec<UnixStream>> {
-    let mut reader = Reader::new(exchange);
+    let mut reader = Reader::new(exchange, false);
     let mut open = Vec::new();
     for _ in 0..count {
         let mut connection = connect(socket)?;
@@ -161,7 +168,7 @@ pub(crate) fn hold(socket: &Path, exchange: &Exchange, count: u64) -> Result<Vec
 
 /// Makes `requests` requests on connections that are open: each gets one in its turn, and the next when that is answered.
 pub(crate) fn take_turns(open: &mut Vec<UnixStream>, exchange: &Exchange, requests: u64) -> Result<()> {
-    let mut reader = Reader::new(exchange);
+    let mut reader = Reader::new(exchange, false);
     let mut turns = VecDeque::from(std::mem::take(open));
     for _ in 0..requests {
         let mut connection = turns.pop_front().ok_or("no connection is open")?;
@@ -174,7 +181,7 @@ pub(crate) fn take_turns(open: &mut Vec<UnixStream>, exchange: &Exchange, reques
 
 fn connect(socket: &Path) -> Result<UnixStream> {
     let connection = UnixStream::connect(socket)?;
-    connection.set_read_timeout(PATIENCE)?;
+    connection.set_read_timeout(Some(PATIENCE))?;
     Ok(connection)
 }
 
@@ -182,11 +189,13 @@ fn connect(socket: &Path) -> Result<UnixStream> {
 struct Reader {
     answers: Answers,
     buffer: Vec<u8>,
+    /// Whether to look for an answer again and again instead of sleeping until it comes.
+    stays_awake: bool,
 }
 
 impl Reader {
-    fn new(exchange: &Exchange) -> Self {
-        Self { answers: Answers::new(exchange.answers), buffer: vec![0; ROOM] }
+    fn new(exchange: &Exchange, stays_awake: bool) -> Self {
+        Self { answers: Answers::new(exchange.answers), buffer: vec![0; ROOM], stays_awake }
     }
 
     /// Reads the answers that are due on a connection, and gives it back if it is to be used again.
@@ -194,7 +203,7 @@ impl Reader {
         self.answers.clear();
         let mut have = 0;
         while !self.answers.all_complete() {
-            let read = read(&mut connection, self.buffer.get_mut(have..).unwrap_or_default())?;
+            let read = self.read(&mut connection, have)?;
             have += read;
             let came = self.buffer.get(..have).unwrap_or_default();
             if read == 0 {
@@ -210,16 +219,26 @@ impl Reader {
         if exchange.keep {
             return Ok(Some(connection));
         }
-        if exchange.protocol != Protocol::Lsapi && read(&mut connection, &mut self.buffer)? > 0 {
+        if exchange.protocol != Protocol::Lsapi && self.read(&mut connection, 0)? > 0 {
             return Err("the server goes on after the end of its answer".into());
         }
         Ok(None)
     }
-}
 
-fn read(connection: &mut UnixStream, buffer: &mut [u8]) -> Result<usize> {
-    connection.read(buffer).map_err(|error| match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => "no answer, or no end of the connection after it".into(),
-        _ => error.into(),
-    })
+    /// Reads what has come into the buffer behind `have`.
+    fn read(&mut self, connection: &mut UnixStream, have: usize) -> Result<usize> {
+        let room = self.buffer.get_mut(have..).unwrap_or_default();
+        let began = Instant::now();
+        while self.stays_awake && began.elapsed() < PATIENCE {
+            match recv(&*connection, &mut *room, RecvFlags::DONTWAIT) {
+                // The server goes first where it has no core of its own.
+                Err(Errno::AGAIN) => std::thread::yield_now(),
+                read => return Ok(read?.0),
+            }
+        }
+        connection.read(room).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => "no answer, or no end of the connection after it".into(),
+            _ => error.into(),
+        })
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
         exchange::{Exchange, Step},
         exchanges::Permit,
         failure::Failure,
-        timers::UPLOAD_STALL,
+        timers::{Alarm, UPLOAD_STALL},
     },
 };
 use bytes::Bytes;
@@ -25,7 +25,7 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 /// The response broke after its head had gone out; hyper then gives the connection up, which is how HTTP shows it.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ pub(super) struct InWork {
     pub(super) exchange: Exchange,
     pub(super) place: Place,
     pub(super) timeout: Duration,
-    pub(super) sleep: Option<Pin<Box<Sleep>>>,
+    pub(super) alarm: Alarm,
 }
 
 impl InWork {
@@ -81,7 +81,7 @@ impl InWork {
             self.place.common.lock().upload_first = self.exchange.waits_for_upload();
             let deadline = heard + self.timeout;
             let stalled = self.exchange.held_since().map(|since| since.max(heard) + UPLOAD_STALL);
-            ready!(self.poll_sleep(stalled.map_or(deadline, |stalled| stalled.min(deadline)), cx));
+            ready!(self.alarm.poll(stalled.map_or(deadline, |stalled| stalled.min(deadline)), cx));
             let now = Instant::now();
             if stalled.is_some_and(|stalled| stalled <= now) {
                 self.exchange.upload_ended();
@@ -91,13 +91,6 @@ impl InWork {
         }
     }
 
-    fn poll_sleep(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if until < sleep.deadline() || sleep.is_elapsed() {
-            sleep.as_mut().reset(until);
-        }
-        sleep.as_mut().poll(cx)
-    }
 }
 
 impl Future for Answer {

@@ -10,7 +10,7 @@ use super::{
     Shared,
     connection::FRESH,
     socket::{Link as _, Socket},
-    timers::PROBE,
+    timers::{Alarm, PROBE},
 };
 use crate::{app::BoxApp, diagnostic::codes as code, gateway::http::HttpPeer, limits::Limits, transport::failure::Failure};
 use answer::{Answer, Broken, Stream};
@@ -31,10 +31,7 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::{
-    io::AsyncWrite as _,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::{io::AsyncWrite as _, time::Instant};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use upload::{Pulled, Upload};
 
@@ -67,7 +64,7 @@ pub(super) async fn serve_http(socket: Socket, is_1_1: bool, app: BoxApp, shared
         told_to_stop: false,
         told_end: false,
         output_ended: false,
-        sleep: None,
+        alarm: Alarm::default(),
         probe: None,
         shared,
     };
@@ -115,7 +112,7 @@ where
     told_end: bool,
     /// The peer was told that no more comes from us.
     output_ended: bool,
-    sleep: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
     probe: Option<Instant>,
 }
 
@@ -262,11 +259,7 @@ where
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let now = Instant::now();
         let Some((ends, until)) = self.first_end(now) else { return Poll::Pending };
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if until < sleep.deadline() || sleep.is_elapsed() {
-            sleep.as_mut().reset(until);
-        }
-        ready!(sleep.as_mut().poll(cx));
+        ready!(self.alarm.poll(until, cx));
         Poll::Ready(until > Instant::now() || self.expire(ends))
     }
 

@@ -24,6 +24,7 @@ use crate::{
         exchanges::Permit,
         failure::Failure,
         inbox::{self, Expected},
+        timers::Alarm,
     },
 };
 use http::{Method, Request, StatusCode, Version, header, request::Parts};
@@ -75,7 +76,7 @@ impl Entrance {
             Ok(Admitted { exchange, inbox, permit, timeout }) => {
                 self.common.lock().begin(inbox.filter(|_| has_body).map(|inbox| Upload::new(incoming, inbox, on_demand)), last);
                 let place = self.place(Some(permit));
-                Answer::InWork(Some(Box::new(InWork { exchange, place, timeout, sleep: None })))
+                Answer::InWork(Some(Box::new(InWork { exchange, place, timeout, alarm: Alarm::default() })))
             }
             Err(failure) => {
                 let (inbox, _) = inbox::channel(0, Expected::default());
