@@ -34,6 +34,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 /// Threads for blocking work. Hosts limit processes and threads, and tokio panics when a thread cannot start.
 const BLOCKING_THREADS: usize = 4;
 
+/// How many connections are heard of with one look at the kernel. Room for them is made at every start, and few processes hear of more at once.
+const EVENTS: usize = 128;
+
 /// How long after a failed start the next try waits at least.
 const START_AGAIN: Duration = Duration::from_secs(1);
 
@@ -242,7 +245,7 @@ fn runtime(worker_threads: usize) -> io::Result<Runtime> {
     if worker_threads > 1 {
         builder.worker_threads(worker_threads);
     }
-    builder.enable_all().max_blocking_threads(BLOCKING_THREADS).build()
+    builder.enable_all().max_blocking_threads(BLOCKING_THREADS).max_io_events_per_tick(EVENTS).build()
 }
 
 /// Behind a listener arguments are read late and never end the program: lsnode passes a path, FcgidWrapper passes options.

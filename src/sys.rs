@@ -40,6 +40,12 @@ pub(crate) fn socket_kind(fd: RawFd) -> Option<SocketKind> {
     }
 }
 
+/// Whether `fd` is a terminal. `std` would make a buffer of 8 KiB for stdin to find out.
+pub(crate) fn is_terminal(fd: RawFd) -> bool {
+    // SAFETY: isatty checks the number and touches no memory of ours.
+    unsafe { libc::isatty(fd) == 1 }
+}
+
 fn socket_option(fd: RawFd, option: libc::c_int) -> Option<libc::c_int> {
     let mut value: libc::c_int = 0;
     let mut len = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;

@@ -38,12 +38,15 @@ pub(crate) fn example(context: &Context, name: &str) -> Result<PathBuf> {
     Context::program(&format!("examples/{name}"))
 }
 
-/// Builds a program of this workspace linked statically and stripped, in a target folder of its own.
+/// Builds a program of this workspace linked statically, at a fixed address as the README recommends and stripped, in a target folder of its own.
 pub(crate) fn linked_statically(context: &Context, package: &str, program: &str) -> Result<PathBuf> {
     let folder = Context::bench_program("static")?;
     let mut command = cargo();
     command.args(["build", "--release", "--target", STATIC_TARGET, "--package", package, "--bin", program, "--target-dir"]).arg(&folder);
-    command.current_dir(Context::root()).env("RUSTFLAGS", "-C target-feature=+crt-static").env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
+    command
+        .current_dir(Context::root())
+        .env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static")
+        .env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
     if !context.built {
         context.build(&mut command)?;
     }

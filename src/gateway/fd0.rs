@@ -2,13 +2,7 @@
 
 use super::{Facts, Fd0, Handed, Ownership, Vars, ownership};
 use crate::sys::{self, SocketKind};
-use std::{
-    ffi::OsString,
-    io::{self, IsTerminal as _},
-    os::fd::OwnedFd,
-    path::Path,
-    time::Duration,
-};
+use std::{ffi::OsString, io, os::fd::OwnedFd, path::Path, time::Duration};
 
 /// How long a program that was started without arguments waits for somebody to speak on a connected stdin.
 ///
@@ -26,7 +20,7 @@ fn look() -> Fd0 {
         Some(SocketKind::Listening) => Fd0::Listening,
         Some(SocketKind::Connected) => Fd0::Connected,
         Some(SocketKind::Other) => Fd0::Other,
-        None if io::stdin().is_terminal() => Fd0::Terminal,
+        None if sys::is_terminal(0) => Fd0::Terminal,
         None => Fd0::Other,
     }
 }

@@ -43,10 +43,8 @@ pub(crate) struct Signals {
     /// Whether each of `SIGNALS` has come and was not noticed yet.
     came: [Arc<AtomicBool>; SIGNALS.len()],
     actions: Vec<SigId>,
-    /// Holds a byte for each signal that came.
-    bell: File,
-    /// Made when somebody waits: most CGI programs are gone before.
-    watch: Option<AsyncFd<File>>,
+    /// Holds a byte for each signal that came since somebody first waited. Most CGI programs are gone before.
+    bell: Option<AsyncFd<File>>,
 }
 
 impl Signals {
@@ -56,13 +54,9 @@ impl Signals {
     ///
     /// When the kernel refuses.
     pub(crate) fn watch() -> io::Result<Self> {
-        let (bell, rope) = io::pipe()?;
-        sys::set_nonblocking(&bell, true)?;
-        let mut signals = Self { came: Default::default(), actions: Vec::new(), bell: OwnedFd::from(bell).into(), watch: None };
+        let mut signals = Self { came: Default::default(), actions: Vec::new(), bell: None };
         for (signal, came) in SIGNALS.into_iter().zip(&signals.came) {
-            // In this order: who hears the bell finds what it rang for.
             signals.actions.push(flag::register(signal, Arc::clone(came))?);
-            signals.actions.push(pipe::register(signal, OwnedFd::from(rope.try_clone()?))?);
         }
         Ok(signals)
     }
@@ -97,13 +91,25 @@ impl Signals {
         }
     }
 
-    /// Waits until a signal comes, whichever.
+    /// Waits until a signal comes, whichever. One that came before somebody first waited rings no bell, so that it is looked for again then.
     async fn heard(&mut self) -> io::Result<()> {
-        let watch = match &mut self.watch {
-            Some(watch) => watch,
-            none => none.insert(sys::async_fd(self.bell.try_clone()?, Interest::READABLE)?),
-        };
-        watch.async_io(Interest::READABLE, |mut bell| bell.read(&mut [0; 64])).await.map(drop)
+        match &self.bell {
+            Some(bell) => bell.async_io(Interest::READABLE, |mut bell| bell.read(&mut [0; 64])).await.map(drop),
+            None => self.hang_bell(),
+        }
+    }
+
+    fn hang_bell(&mut self) -> io::Result<()> {
+        let (bell, rope) = io::pipe()?;
+        sys::set_nonblocking(&bell, true)?;
+        let bell = sys::async_fd(OwnedFd::from(bell).into(), Interest::READABLE)?;
+        let ropes = [rope.try_clone()?, rope.try_clone()?, rope];
+        for (signal, rope) in SIGNALS.into_iter().zip(ropes) {
+            // Behind the flag of the same signal: who hears the bell finds what it rang for.
+            self.actions.push(pipe::register(signal, OwnedFd::from(rope))?);
+        }
+        self.bell = Some(bell);
+        Ok(())
     }
 }
 
