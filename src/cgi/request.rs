@@ -94,8 +94,8 @@ struct Known<'a> {
 /// `uri()` of the result is always in origin form with the mount stripped; scheme and host are facts of the exchange. A missing
 /// Host is no error.
 pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(Parts, Meta), VarError> {
-    // Hardly more than half of the variables are headers.
-    let mut headers = HeaderMap::with_capacity((vars.len() / 2).min(USUAL_HEADERS));
+    // About a third of the variables are headers.
+    let mut headers = HeaderMap::with_capacity((vars.len() * 3 / 8).min(USUAL_HEADERS));
     let known = read_vars(vars, context.headers.is_none(), &mut headers);
     if let Some(written) = context.headers {
         take_written(vars, written, &mut headers);
@@ -184,6 +184,8 @@ fn read_vars<'a>(vars: &'a CgiVars, all_headers: bool, headers: &mut HeaderMap) 
                 insert(headers, header::HOST, vars.share(value));
             }
             Some(var) => known.take(var, value),
+            // What is looked for among the others begins with HTTP_, LODGER_ or REDIRECT_.
+            None if !matches!(name, [b'H' | b'L' | b'R', ..]) => {}
             None => {
                 // Apache passes it under REDIRECT_ after each internal redirect; the plain form wins.
                 let (bare, redirected) = without_redirects(name);

@@ -129,7 +129,11 @@ pub(super) async fn drive<L: Link, W: Wire + Unpin>(link: L, wire: W, gateway: G
         broken: false,
     };
     // A wire that knows its request from the start has an event before a byte is read.
-    poll_fn(|cx| Poll::Ready(driver.take_events(cx))).await;
+    poll_fn(|cx| {
+        driver.take_events(cx);
+        Poll::Ready(())
+    })
+    .await;
     poll_fn(|cx| driver.poll(cx)).await;
     spare::give_back(std::mem::take(&mut driver.input));
     if driver.broken { Outcome::Broken } else { Outcome::Fine }

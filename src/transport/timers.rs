@@ -96,16 +96,16 @@ impl Alarm {
 const UNNAMED: u64 = u64::MAX;
 
 /// Keeps a limit that is meant for `token`; another token starts it anew.
-fn keep_for(slot: &mut Option<(u64, Instant)>, token: Option<u64>, until: Instant) -> Option<Instant> {
+fn keep_for(slot: &mut Option<(u64, Instant)>, token: Option<u64>, until: impl FnOnce() -> Instant) -> Option<Instant> {
     *slot = token.map(|token| match *slot {
         Some((before, deadline)) if before == token || before == UNNAMED => (token, deadline),
-        _ => (token, until),
+        _ => (token, until()),
     });
     slot.map(|(_, deadline)| deadline)
 }
 
-fn keep_while(slot: &mut Option<Instant>, holds: bool, until: Instant) -> Option<Instant> {
-    *slot = holds.then(|| slot.unwrap_or(until));
+fn keep_while(slot: &mut Option<Instant>, holds: bool, until: impl FnOnce() -> Instant) -> Option<Instant> {
+    *slot = holds.then(|| slot.unwrap_or_else(until));
     *slot
 }
 
@@ -143,12 +143,14 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let look_again = may_reset.then(|| now + LOOK);
         let linger_for = if self.stopping { FRESH } else { limits.linger_timeout };
         let ends = [
-            keep_for(&mut timers.params, incomplete, now + limits.params_timeout),
-            keep_for(&mut timers.discard, self.wire.oldest_discarding(), now + linger_for),
-            keep_while(&mut timers.linger, self.phase == Phase::Lingering || self.phase == Phase::Closing && self.out.is_empty(), now + linger_for),
-            keep_while(&mut timers.write, self.write_blocked, now + limits.write_timeout),
-            keep_while(&mut timers.idle, quiet && incomplete.is_none() && self.phase == Phase::Open, now + idle_for),
-            keep_while(&mut timers.probe, !reading, now + PROBE),
+            keep_for(&mut timers.params, incomplete, || now + limits.params_timeout),
+            keep_for(&mut timers.discard, self.wire.oldest_discarding(), || now + linger_for),
+            keep_while(&mut timers.linger, self.phase == Phase::Lingering || self.phase == Phase::Closing && self.out.is_empty(), || {
+                now + linger_for
+            }),
+            keep_while(&mut timers.write, self.write_blocked, || now + limits.write_timeout),
+            keep_while(&mut timers.idle, quiet && incomplete.is_none() && self.phase == Phase::Open, || now + idle_for),
+            keep_while(&mut timers.probe, !reading, || now + PROBE),
             look_again,
             timers.pause.map(|(since, _)| since + PAUSE).filter(|end| *end > now),
             self.exchanges.iter().filter_map(Slot::deadline).min(),

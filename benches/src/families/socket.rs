@@ -102,7 +102,9 @@ fn report(context: &Context, measured: &[(Peer, Figures)], versions: Versions) -
     }
     for (peer, figures) in measured.iter().filter(|(peer, _)| is_other_protocol(peer)) {
         let bound = if peer.protocol == Protocol::Http { 1.35 } else { 1.2 };
-        for ((way, figures), fastcgi) in WAYS.into_iter().zip(figures).zip(lodger).filter(|((way, _), _)| peer.ways.contains(way)) {
+        // LiteSpeed keeps its connections. Where it does not, it closes them itself and the server has to wait for that, which FastCGI's does not.
+        let has_bound = |way: Way| peer.ways.contains(&way) && !(peer.protocol == Protocol::Lsapi && way == Way::New);
+        for ((way, figures), fastcgi) in WAYS.into_iter().zip(figures).zip(lodger).filter(|((way, _), _)| has_bound(*way)) {
             target(format!("{}, {}, against FastCGI", peer.name, way.name()), times(figures, fastcgi), bound);
         }
     }
@@ -134,9 +136,11 @@ fn about(context: &Context) -> String {
         "CPU time that the server uses per request, told by the kernel (`schedstat`). The load generator plays the web server on the Unix socket that the server was given as fd 0, asks \
          for `/hello` with the 32 variables that Apache's mod_fcgid sends for a browser, and checks every answer. {} All are measured in turns, and each ratio is the median of those \
          of {} rounds.\n\n\
-         * *new connection*: one request each, without `FCGI_KEEP_CONN`, {} connections at a time.\n\
+         * *new connection*: one request each, without `FCGI_KEEP_CONN`, {} connections at a time. With LSAPI it is the web server that closes; LiteSpeed keeps its connections.\n\
          * *kept*: {} connections at a time, one request on each. libfcgi and PHP-FPM serve one connection per process, so they have as many processes here, and one otherwise.\n\
          * *8 multiplexed*: eight requests in one write on one connection. libfcgi and PHP-FPM cannot do that, nor can HTTP/1.1.\n\n\
+         With several connections the load never sleeps. With one it does, as a web server would that waits for nothing else, and the server pays for waking it; without that a \
+         multiplexed request costs the limit about a third.\n\n\
          The limit walks the heads of the records until the request ends and writes bytes that are ready; it parses nothing and allocates nothing. Go runs with `GOMAXPROCS=1`, which is what it \
          chooses on one core and cheaper than more; PHP-FPM has no extension but opcache.",
         context.cores_sentence(),

@@ -90,7 +90,6 @@ impl InWork {
             }
         }
     }
-
 }
 
 impl Future for Answer {
