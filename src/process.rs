@@ -107,7 +107,7 @@ pub(crate) async fn serve_sockets(
     let shared = Shared::new(settings, ownership, stop.clone());
     let only_connections = listeners.is_empty();
     for (socket, name) in connections {
-        tasks.spawn(serve_connection(socket, app.clone(), shared.by(name)));
+        tasks.spawn(serve_connection(socket, app.clone(), shared.by(name), None));
     }
     let accepting = join_all(listeners.into_iter().map(|(listener, name)| accept(listener, app.clone(), shared.by(name), tasks.clone())));
     drop(app);

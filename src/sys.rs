@@ -383,6 +383,15 @@ pub(crate) fn is_memory_backed(path: &Path) -> bool {
     filled && memory
 }
 
+/// Gives memory back to the kernel that is free and that the allocator keeps for later. Only glibc's keeps much.
+pub(crate) fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes a number and touches nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

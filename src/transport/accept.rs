@@ -1,6 +1,6 @@
 //! The door: accepts connections on a listener until told to stop, and closes it without losing a request.
 
-use super::{Shared, connection::serve_connection, socket::Socket};
+use super::{Shared, connection::serve_connection, crowd::Crowd, socket::Socket};
 use crate::{app::BoxApp, diagnostic::codes as code, gateway::Ownership, sys};
 use std::{
     fs::File,
@@ -81,8 +81,9 @@ pub(crate) async fn accept(listener: Listener, app: BoxApp, shared: Arc<Shared>,
     let allowed = web_server_addrs(std::env::var("FCGI_WEB_SERVER_ADDRS").ok().as_deref());
     let mut reserve = Reserve::new();
     let connections = Arc::clone(&shared);
+    let crowd = Arc::new(Crowd::default());
     let serve = move |socket: Socket| {
-        tasks.spawn(serve_connection(socket, app.clone(), Arc::clone(&connections)));
+        tasks.spawn(serve_connection(socket, app.clone(), Arc::clone(&connections), Some(crowd.enter())));
     };
     let mut stopped = pin!(shared.stop.cancelled());
     loop {

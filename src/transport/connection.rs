@@ -2,6 +2,7 @@
 
 use super::{
     Shared,
+    crowd::Guest,
     driver::drive,
     socket::{Link as _, Socket},
 };
@@ -31,8 +32,10 @@ enum Unsaid {
     Cut,
 }
 
-/// Serves one connection until it is over.
-pub(crate) async fn serve_connection(mut socket: Socket, app: BoxApp, shared: Arc<Shared>) {
+/// Serves one connection until it is over, as one of those of its listener.
+pub(crate) async fn serve_connection(mut socket: Socket, app: BoxApp, shared: Arc<Shared>, guest: Option<Guest>) {
+    // Counted until all that it needs has been dropped.
+    let _guest = guest;
     let limits = Arc::clone(&shared.limits);
     // mod_fcgid speaks nothing else, and a process of its own is asked anew for each connection: there a look is a call of the kernel for every request.
     let spoken = if shared.ownership == Ownership::ModFcgid { Ok(Spoken::FastCgi) } else { first_bytes(&mut socket, &shared).await };

@@ -19,7 +19,7 @@ use tower::service_fn;
 fn connect(app: impl App) -> UnixStream {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let shared = Shared::new(Settings::default(), Ownership::Shared, CancellationToken::new());
-    tokio::spawn(serve_connection(Socket::from_fd(theirs.into_std().unwrap().into()).unwrap(), app.into_box(), shared));
+    tokio::spawn(serve_connection(Socket::from_fd(theirs.into_std().unwrap().into()).unwrap(), app.into_box(), shared, None));
     ours
 }
 

@@ -5,6 +5,7 @@ mod adapt;
 mod admit;
 pub(crate) mod client;
 pub(crate) mod connection;
+mod crowd;
 pub(crate) mod door;
 mod driver;
 mod exchange;

@@ -21,7 +21,8 @@ async fn a_connection_that_became_something_else_is_work_until_its_end() {
     });
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     let shared = Shared::new(crate::settings::Settings::default(), Ownership::Shared, CancellationToken::new());
-    let served = tokio::spawn(serve_connection(Socket::from_fd(theirs.into_std().unwrap().into()).unwrap(), app.into_box(), Arc::clone(&shared)));
+    let served =
+        tokio::spawn(serve_connection(Socket::from_fd(theirs.into_std().unwrap().into()).unwrap(), app.into_box(), Arc::clone(&shared), None));
     ours.write_all(b"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: upgrade\r\nUpgrade: something\r\n\r\n").await.unwrap();
     let mut answer = vec![0; 12];
     ours.read_exact(&mut answer).await.unwrap();
