@@ -172,10 +172,25 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use signal_hook::low_level::raise;
     use std::{fs::File, io::Write as _, time::Duration};
     use tokio::time::timeout;
 
     const SOON: Duration = Duration::from_millis(100);
+
+    #[tokio::test]
+    async fn a_signal_is_noticed_whether_somebody_waited_for_it_before_or_not() {
+        let notices = async |signals: &mut Signals| timeout(Duration::from_secs(20), signals.stop()).await.is_ok();
+        let mut signals = Signals::watch().unwrap();
+        raise(SIGUSR1).unwrap();
+        assert!(notices(&mut signals).await, "before anybody waited");
+        raise(SIGUSR1).unwrap();
+        assert!(notices(&mut signals).await, "with the bell hung");
+        // Other tests may send signals too.
+        let _ = timeout(Duration::ZERO, signals.stop()).await;
+        raise(SIGUSR1).unwrap();
+        assert!(notices(&mut signals).await, "after a wait that was given up");
+    }
 
     #[tokio::test]
     async fn the_end_of_a_pipe_is_noticed_and_what_is_written_into_it_is_not() {

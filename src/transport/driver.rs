@@ -61,7 +61,7 @@ pub(super) struct Driver<L, W> {
     pub(super) shared: Arc<Shared>,
     pub(super) app: BoxApp,
     pub(super) gateway: Gateway,
-    /// What the web server at the other end needs, known from the first request, and what that said of `FCGI_KEEP_CONN`.
+    /// What the web server at the other end needs, once a request has told, and what that said of `FCGI_KEEP_CONN`.
     pub(super) profile: Option<(bool, &'static Profile)>,
     pub(super) phase: Phase,
     pub(super) timers: Timers,
@@ -337,6 +337,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             };
             moved |= polled.unwrap_or(false);
         }
+        moved |= self.show_broken_ones();
         if moved {
             self.exchanges.take_away_ended();
             if self.exchanges.is_empty() && !self.input.is_empty() {
@@ -373,11 +374,27 @@ impl<L: Link, W: Wire> Driver<L, W> {
                     continue;
                 }
                 Step::End => self.wire.respond(id, ResponsePart::End, &mut self.out),
-                Step::Broken { declared } => self.show_broken(id, if declared { profile.abort_declared } else { profile.abort_undeclared }),
+                Step::Broken { declared } => {
+                    self.exchanges.slot(at)?.broken = Some(declared);
+                    return Some(moved);
+                }
             }
             self.exchanges.slot(at)?.over = true;
             return Some(moved);
         }
+    }
+
+    /// Shows which responses broke, once all that has come is in work: what closes the connection must not cost the requests that came behind. Tells whether there were any.
+    fn show_broken_ones(&mut self) -> bool {
+        let mut any = false;
+        while let Some((id, profile, declared)) = self.exchanges.take_broken() {
+            self.show_broken(id, if declared { profile.abort_declared } else { profile.abort_undeclared });
+            if let Some(slot) = self.exchanges.get_mut(id) {
+                slot.over = true;
+            }
+            any = true;
+        }
+        any
     }
 
     /// Makes a response that broke visible, in the way that this web server understands.

@@ -37,6 +37,10 @@ pub(super) struct Slot {
     pub(super) own_waker: Option<Arc<SlotWaker>>,
     /// Whether it was polled before.
     pub(super) polled: bool,
+    /// Whether it was polled when it came, with the waker of the connection: until that wakes, there is no reason to poll it again.
+    pub(super) just_polled: bool,
+    /// Whether its response broke, which is yet to be shown, and whether a length was declared.
+    pub(super) broken: Option<bool>,
     /// Whether its response has ended, so that it only waits to be taken away.
     pub(super) over: bool,
 }
@@ -55,7 +59,8 @@ impl Slot {
     }
 
     /// Makes sure that this request is polled again although nothing woke it.
-    pub(super) fn poll_again(&self) {
+    pub(super) fn poll_again(&mut self) {
+        self.just_polled = false;
         if let Some(own) = &self.own_waker {
             own.woken.store(true, Ordering::Release);
         }
@@ -164,11 +169,16 @@ impl Exchanges {
         self.slots.get_mut(at)
     }
 
-    /// The place of the newest request, if it was not polled before. It counts as polled, and needs no waker of its own for that.
-    pub(super) fn take_unpolled(&mut self) -> Option<usize> {
-        let newest = self.slots.last_mut().filter(|slot| !slot.polled)?;
-        newest.polled = true;
+    /// The place of the request that has just come, if it was let in and nothing more of it is to come. It counts as polled, and needs no waker of its own for that.
+    pub(super) fn take_newest(&mut self, id: RequestId) -> Option<usize> {
+        let newest = self.slots.last_mut().filter(|slot| slot.id == id && !slot.polled && slot.data.is_none())?;
+        (newest.polled, newest.just_polled) = (true, true);
         Some(self.slots.len() - 1)
+    }
+
+    /// A request whose response broke and was not shown to have, and whether it had declared a length.
+    pub(super) fn take_broken(&mut self) -> Option<(RequestId, &'static Profile, bool)> {
+        self.slots.iter_mut().find_map(|slot| Some((slot.id, slot.profile, slot.broken.take()?)))
     }
 
     /// Has to be called before the slots are looked at, so that they can wake this connection.
@@ -184,6 +194,9 @@ impl Exchanges {
     pub(super) fn turn(&mut self, at: usize, cx: &Context<'_>) -> Option<Turn> {
         let alone = self.slots.len() == 1;
         let slot = self.slots.get_mut(at)?;
+        if std::mem::take(&mut slot.just_polled) {
+            return None;
+        }
         if alone || !slot.polled {
             (slot.own_waker, slot.polled) = (None, true);
             return Some(Turn::Connection);

@@ -31,7 +31,8 @@ const REFUSED_BACKLOG: usize = 256 * 1024;
 impl<L: Link, W: Wire> Driver<L, W> {
     /// Takes every event that the input holds.
     ///
-    /// A request that is here with all that belongs to it is worked on before the next is looked at: most are answered at once, and what one has used is in the cache for the next.
+    /// A request that is here with all that belongs to it is worked on before the next is looked at: most are answered at once, and what one has used is in the cache for the next. So
+    /// a handler may have run although an abort of its request stands behind it.
     pub(super) fn take_events(&mut self, cx: &mut Context<'_>) {
         let mut seen = None;
         while self.phase != Phase::Done {
@@ -41,22 +42,22 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 Err(violation) => return self.protocol_failed(code::VIOLATION, &violation.to_string()),
             };
             // Most requests have no body, which costs nothing when it is known before they begin.
-            let mut body_ended = false;
+            let mut complete = None;
             if let Event::Request { id, .. } = event {
                 let next = self.next_event();
-                body_ended = next == Ok(Some(Event::BodyEnd { id }));
-                seen = (!body_ended).then_some(next);
+                complete = (next == Ok(Some(Event::BodyEnd { id }))).then_some(id);
+                seen = complete.is_none().then_some(next);
             }
-            self.take_event(event, body_ended);
-            if body_ended {
-                self.poll_newest(cx);
+            self.take_event(event, complete.is_some());
+            if let Some(id) = complete {
+                self.poll_newest(id, cx);
             }
         }
     }
 
-    fn poll_newest(&mut self, cx: &mut Context<'_>) {
-        // A request that was refused is not among them.
-        if let Some(newest) = self.exchanges.take_unpolled()
+    /// Works on the request `id`, which has just come, unless it was refused.
+    fn poll_newest(&mut self, id: RequestId, cx: &mut Context<'_>) {
+        if let Some(newest) = self.exchanges.take_newest(id)
             && self.poll_exchange(newest, cx) == Some(true)
         {
             self.exchanges.take_away_ended();
@@ -120,6 +121,8 @@ impl<L: Link, W: Wire> Driver<L, W> {
                     _permit: permit,
                     own_waker: None,
                     polled: false,
+                    just_polled: false,
+                    broken: None,
                     over: false,
                 });
                 if is_cut {
@@ -130,13 +133,14 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
     }
 
-    /// What the web server needs. One connection comes from one server, so that its name is looked for once.
+    /// What the web server needs. One connection comes from one server, so that its name is not looked for again once it was told.
     fn profile_of(&mut self, vars: &CgiVars, keep_conn: bool) -> &'static Profile {
         match self.profile.filter(|(kept, _)| *kept == keep_conn) {
             Some((_, profile)) => profile,
             None => {
                 let profile = self.shared.profile.unwrap_or_else(|| choose_profile(self.gateway, self.shared.ownership, vars, keep_conn));
-                self.profile = Some((keep_conn, profile));
+                // A place in the configuration may leave its name out that others tell, and they share connections.
+                self.profile = Some((keep_conn, profile)).filter(|(_, profile)| !std::ptr::eq(*profile, &profile::UNKNOWN));
                 profile
             }
         }

@@ -24,6 +24,9 @@ pub(crate) const HELLO: &[u8] = b"hello, world\n";
 /// An answer that takes longer than this does not come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What is said then.
+const NO_ANSWER: &str = "no answer, or no end of the connection after it";
+
 /// More than any batch of answers.
 const ROOM: usize = 64 * 1024;
 
@@ -228,16 +231,19 @@ impl Reader {
     /// Reads what has come into the buffer behind `have`.
     fn read(&mut self, connection: &mut UnixStream, have: usize) -> Result<usize> {
         let room = self.buffer.get_mut(have..).unwrap_or_default();
-        let began = Instant::now();
-        while self.stays_awake && began.elapsed() < PATIENCE {
-            match recv(&*connection, &mut *room, RecvFlags::DONTWAIT) {
-                // The server goes first where it has no core of its own.
-                Err(Errno::AGAIN) => std::thread::yield_now(),
-                read => return Ok(read?.0),
-            }
+        if self.stays_awake {
+            let began = Instant::now();
+            return loop {
+                match recv(&*connection, &mut *room, RecvFlags::DONTWAIT) {
+                    // The server goes first where it has no core of its own.
+                    Err(Errno::AGAIN) if began.elapsed() < PATIENCE => std::thread::yield_now(),
+                    Err(Errno::AGAIN) => break Err(NO_ANSWER.into()),
+                    read => break Ok(read?.0),
+                }
+            };
         }
         connection.read(room).map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => "no answer, or no end of the connection after it".into(),
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => NO_ANSWER.into(),
             _ => error.into(),
         })
     }

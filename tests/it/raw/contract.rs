@@ -140,6 +140,18 @@ fn env_tells_what_the_app_sees() {
 }
 
 #[test]
+fn a_request_that_does_not_name_the_web_server_decides_nothing_for_those_behind_it() {
+    let peer = Peer::start();
+    let mut conn = peer.connect();
+    // A place in nginx's configuration may set a few variables only; it shares kept connections with the others.
+    for (ask, profile) in [(Ask::get("/env").without("SERVER_SOFTWARE"), "unknown"), (Ask::get("/env"), "nginx-keep-conn")] {
+        conn.send(&ask.keep().all());
+        let env: Value = serde_json::from_str(&conn.reply(1).text()).unwrap();
+        assert_eq!(env["profile"], profile);
+    }
+}
+
+#[test]
 fn env_shows_bytes_that_are_no_text() {
     let peer = Peer::start();
     let ask = Ask::get("/env");

@@ -140,6 +140,28 @@ fn a_late_failure_hurts_no_other_request_on_the_connection() {
 }
 
 #[test]
+fn a_late_failure_costs_no_request_that_came_behind_it() {
+    let peer = Peer::start();
+    for software in [NGINX, NOBODY] {
+        for in_company in [false, true] {
+            let get = |uri, id| Ask::get(uri).set("SERVER_SOFTWARE", software).id(id).keep().all();
+            let mut conn = peer.connect();
+            if in_company {
+                conn.send(&get("/slow?ms=1000", 1));
+            }
+            // Enough for the head to go out, and little enough to be written at once.
+            conn.send(&[get("/fail-late?n=50000", 2), get("/hello", 3)].concat());
+            conn.reply(3).assert_whole(200);
+            if in_company {
+                conn.reply(1).assert_whole(200);
+            }
+            let failed = conn.reply(2);
+            assert_eq!((failed.status(), failed.end), (200, None), "{software}");
+        }
+    }
+}
+
+#[test]
 fn a_late_panic_is_seen_like_any_late_failure() {
     let peer = Peer::start();
     let reply = peer.get(&format!("/panic-late?n={LATE}"));
