@@ -383,12 +383,19 @@ pub(crate) fn is_memory_backed(path: &Path) -> bool {
     filled && memory
 }
 
-/// Gives memory back to the kernel that is free and that the allocator keeps for later. Only glibc's keeps much.
+/// Gives memory back to the kernel that is free and that glibc keeps for later. Other allocators give it back by themselves, or cannot be asked here.
 pub(crate) fn give_back_memory() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: malloc_trim takes a number and touches nothing that is in use.
-    unsafe {
-        libc::malloc_trim(0);
+    {
+        /// Less than this is no reason to ask. A program with an allocator of its own has hardly anything from glibc, whose heap should then be left alone: it may share the
+        /// break with that allocator.
+        const WORTH_IT: u32 = 1024 * 1024;
+        // SAFETY: mallinfo takes nothing and only counts. Its successor is not there on older hosts.
+        let free = unsafe { libc::mallinfo() }.fordblks.cast_unsigned();
+        if free >= WORTH_IT {
+            // SAFETY: malloc_trim takes a number and touches nothing that is in use.
+            unsafe { libc::malloc_trim(0) };
+        }
     }
 }
 

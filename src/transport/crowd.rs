@@ -6,8 +6,8 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// So many connections at a time leave something behind that is worth asking for: about half a MiB.
-const MANY: usize = 128;
+/// So many connections at a time leave something behind that is worth asking for: about a MiB.
+const MANY: usize = 256;
 
 /// Most have gone when no more than one of so many is left.
 const FEW: usize = 8;
