@@ -1,6 +1,9 @@
 //! What can be typed, and what it means.
 
-use super::exit;
+use super::{
+    exit,
+    explain::{self, Page},
+};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};
 
@@ -11,6 +14,7 @@ pub(super) enum Asked {
     Serve { socket: Option<PathBuf>, mode: u32 },
     Request(RequestArgs),
     Init(InitArgs),
+    Explain(Option<Page>),
 }
 
 /// Help that was asked for, or a mistake.
@@ -58,6 +62,12 @@ enum Verb {
     ///
     /// For Phusion Passenger that is Passengerfile.json, which names this program. What else is to be done is printed.
     Init(InitArgs),
+    /// Say what a code means that stands in a log or on an error page, and what to do
+    Explain {
+        /// The code, such as LG0309; without one, all are listed
+        #[arg(value_parser = explain::find)]
+        code: Option<Page>,
+    },
 }
 
 /// Which files to write, and where.
@@ -187,6 +197,7 @@ pub(super) fn parse(name: &str, args: &[OsString]) -> Result<Asked, Message> {
     Ok(match parsed.verb {
         Some(Verb::Request(args)) => Asked::Request(args),
         Some(Verb::Init(args)) => Asked::Init(args),
+        Some(Verb::Explain { code }) => Asked::Explain(code),
         Some(Verb::Serve(args)) => Asked::Serve { socket: args.socket, mode: args.socket_mode },
         None => Asked::Serve { socket: parsed.serve.socket, mode: parsed.serve.socket_mode },
     })

@@ -2,6 +2,7 @@
 
 mod args;
 mod exit;
+mod explain;
 mod init;
 mod passengerfile;
 mod request;
@@ -23,6 +24,7 @@ pub(crate) fn main<M, A: IntoApp<M>>(args: &[OsString], program: Program<A, M>) 
         args::Asked::Serve { socket: None, .. } => report(&started_by_nobody(), exit::USAGE),
         args::Asked::Request(asked) => request::run(&asked),
         args::Asked::Init(asked) => init::run(&asked),
+        args::Asked::Explain(page) => explain::run(page.as_ref()),
     }
 }
 

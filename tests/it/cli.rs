@@ -44,6 +44,23 @@ fn help_and_version_are_fine_and_nonsense_is_wrong_usage() {
     }
 }
 
+#[test]
+fn a_code_from_the_log_is_explained() {
+    for code in ["LG0309", "lg0309", "309"] {
+        let page = run(&["explain", code]);
+        let said = text(&page.stdout);
+        assert!(page.status.success() && said.starts_with("LG0309: a protocol that is not spoken here\n\n"), "{page:?}");
+        assert!(said.contains("\n\nWhat to do: "), "{said}");
+    }
+    let all = text(&run(&["explain"]).stdout);
+    let pages = include_str!("../../docs/errors.md");
+    assert_eq!(all.lines().count(), pages.lines().filter(|line| line.starts_with("## LG")).count());
+    assert!(all.lines().any(|line| line == "LG0309  a protocol that is not spoken here"), "{all}");
+    let unknown = run(&["explain", "LG9999"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("`explain` alone lists all"), "{unknown:?}");
+}
+
 /// Every way into a program that `request` knows.
 const WAYS: [&str; 6] = ["fastcgi", "lsapi", "scgi", "uwsgi", "http", "cgi"];
 
