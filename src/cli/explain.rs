@@ -32,7 +32,9 @@ pub(super) fn run(page: Option<&Page>) -> ExitCode {
 pub(super) fn find(asked: &str) -> Result<Page, String> {
     let asked = asked.trim().to_ascii_uppercase();
     let digits = asked.strip_prefix("LG").unwrap_or(&asked).trim_start_matches('0');
-    pages().find(|page| page.code.trim_start_matches(['L', 'G', '0']) == digits).ok_or_else(|| "there is no such code; `explain` alone lists all".to_owned())
+    pages()
+        .find(|page| page.code.trim_start_matches(['L', 'G', '0']) == digits)
+        .ok_or_else(|| "there is no such code; `explain` alone lists all".to_owned())
 }
 
 fn pages() -> impl Iterator<Item = Page> {
