@@ -66,7 +66,7 @@ fn exchanges() -> Result<[Exchange; 3]> {
 fn throughput(server: &Server, requests: u64) -> Result<f64> {
     let exchange = Exchange::new(Protocol::FastCgi, true, &vars::asking("/spin", &format!("ms={SPIN}")))?;
     let start = Instant::now();
-    load::play(server.socket(), &exchange, CONNECTIONS, requests)?;
+    load::play_aside(server.socket(), &exchange, CONNECTIONS, requests)?;
     Ok(requests as f64 / start.elapsed().as_secs_f64())
 }
 
@@ -77,7 +77,7 @@ fn cpu(context: &Context, server: &Server, exchange: &Exchange) -> Result<f64> {
     // One connection carries what is multiplexed.
     let in_flight = if exchange.answers() > 1 { 1 } else { CONNECTIONS };
     let before = server.cpu()?;
-    load::play(server.socket(), exchange, in_flight, requests)?;
+    load::play_aside(server.socket(), exchange, in_flight, requests)?;
     Ok((server.cpu()? - before) as f64 / requests as f64)
 }
 

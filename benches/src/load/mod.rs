@@ -130,14 +130,22 @@ impl Answers {
 /// With several in flight the load does not sleep, as a busy web server does not: the kernel makes a server pay for waking somebody, which on a virtual machine can be as dear as the
 /// request, and only servers slower than the load would.
 pub(crate) fn play(socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64) -> Result<()> {
+    play_with(Reader::new(exchange, in_flight > 1), socket, exchange, in_flight, requests, || Ok(()))
+}
+
+/// Does the same for a server that needs all cores: the load sleeps while it has nothing to do.
+pub(crate) fn play_aside(socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64) -> Result<()> {
     play_paced(socket, exchange, in_flight, requests, || Ok(()))
 }
 
 /// Does the same, and calls `pace` after each answer, before the next request.
 pub(crate) fn play_paced(socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64, pace: impl Fn() -> Result<()>) -> Result<()> {
+    play_with(Reader::new(exchange, false), socket, exchange, in_flight, requests, pace)
+}
+
+fn play_with(mut reader: Reader, socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64, pace: impl Fn() -> Result<()>) -> Result<()> {
     let mut busy = VecDeque::with_capacity(in_flight);
     let mut idle = Vec::with_capacity(in_flight);
-    let mut reader = Reader::new(exchange, in_flight > 1);
     let mut sent = 0;
     while sent < requests {
         if busy.len() == in_flight.max(1)
