@@ -2,7 +2,7 @@
 
 use crate::{
     context::Context,
-    load::{self, Exchange},
+    load::{self, Exchange, Waits},
     process::Server,
     report::Result,
 };
@@ -38,7 +38,7 @@ pub(crate) fn of_server(context: &Context, program: &Path, environment: &[(&str,
         let counts = context.scratch().join("callgrind");
         let server = Server::start(context, under_callgrind(program, &counts).envs(environment.iter().copied())).map_err(no_valgrind)?;
         let fall_asleep = || wait_until_asleep(&server);
-        load::play_paced(server.socket(), exchange, 1, requests, fall_asleep).map_err(|error| format!("{error}\n{}", server.log()))?;
+        load::play_paced(server.socket(), exchange, 1, requests, Waits::Asleep, fall_asleep).map_err(|error| format!("{error}\n{}", server.log()))?;
         server.leave()?;
         total(&counts)
     })

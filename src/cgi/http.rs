@@ -116,18 +116,15 @@ fn leave_out(headers: &mut HeaderMap, arrival: &Arrival<'_>) {
     }
     let all = std::mem::take(headers);
     headers.reserve(all.keys_len());
-    let mut all = all.into_iter().peekable();
     let mut current = None;
-    while let Some((name, value)) = all.next() {
+    for (name, value) in all {
         // Further values of a header come without its name.
         if let Some(name) = name {
             current = Some(name).filter(|name| is_for_the_app(name, arrival));
         }
-        let more_follow = all.peek().is_some_and(|(name, _)| name.is_none());
-        let name = if more_follow { current.clone() } else { current.take() };
-        if let Some(name) = name {
+        if let Some(name) = &current {
             // There is room: they all were in a map before.
-            let _ = headers.try_append(name, value);
+            let _ = headers.try_append(name.clone(), value);
         }
     }
 }

@@ -9,7 +9,7 @@ const PAGES: &str = include_str!("../../docs/errors.md");
 const WIDTH: usize = 80;
 
 /// What begins the advice on a page.
-const ADVICE: &str = "*Do:* ";
+const ADVICE: &str = "\n*Do:* ";
 
 /// What the guide says about one code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,18 +52,10 @@ fn list() -> String {
 impl Page {
     /// The page as a terminal shows it.
     fn print(&self) -> String {
-        let mut paragraphs = vec![format!("{}: {}", self.code, self.title)];
-        let mut begins = true;
-        for line in self.text.lines() {
-            match (line.strip_prefix(ADVICE), paragraphs.last_mut()) {
-                (Some(advice), _) => paragraphs.push(format!("What to do: {advice}")),
-                (None, Some(paragraph)) if !begins && !line.is_empty() => *paragraph = format!("{paragraph} {line}"),
-                (None, _) if !line.is_empty() => paragraphs.push(line.to_owned()),
-                (None, _) => {}
-            }
-            begins = line.is_empty();
-        }
-        let wrapped: Vec<String> = paragraphs.iter().map(|paragraph| textwrap::fill(paragraph, WIDTH)).collect();
+        let text = self.text.replace(ADVICE, "\n\nWhat to do: ");
+        let paragraphs = text.split("\n\n").map(|paragraph| paragraph.trim().replace('\n', " ")).filter(|paragraph| !paragraph.is_empty());
+        let whole = std::iter::once(format!("{}: {}", self.code, self.title)).chain(paragraphs);
+        let wrapped: Vec<String> = whole.map(|paragraph| textwrap::fill(&paragraph, WIDTH)).collect();
         wrapped.join("\n\n") + "\n"
     }
 }

@@ -102,9 +102,7 @@ fn report(context: &Context, measured: &[(Peer, Figures)], versions: Versions) -
     }
     for (peer, figures) in measured.iter().filter(|(peer, _)| is_other_protocol(peer)) {
         let bound = if peer.protocol == Protocol::Http { 1.35 } else { 1.2 };
-        // LiteSpeed keeps its connections. Over LSAPI it is the web server that closes one, and the program has to wait for that; over FastCGI the program closes.
-        let has_bound = |way: Way| peer.ways.contains(&way) && !(peer.protocol == Protocol::Lsapi && way == Way::New);
-        for ((way, figures), fastcgi) in WAYS.into_iter().zip(figures).zip(lodger).filter(|((way, _), _)| has_bound(*way)) {
+        for ((way, figures), fastcgi) in WAYS.into_iter().zip(figures).zip(lodger).filter(|((way, _), _)| peer.ways.contains(way)) {
             target(format!("{}, {}, against FastCGI", peer.name, way.name()), times(figures, fastcgi), bound);
         }
     }

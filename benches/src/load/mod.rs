@@ -125,25 +125,33 @@ impl Answers {
     }
 }
 
+/// What the load does while no answer has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// It looks for one again and again, which takes a core of its own.
+    Awake,
+    Asleep,
+}
+
 /// Makes `requests` requests at `socket`, `in_flight` connections at a time: a connection gets its next request when its answer is whole, and they take turns.
 ///
 /// With several in flight the load does not sleep, as a busy web server does not: the kernel makes a server pay for waking somebody, which on a virtual machine can be as dear as the
 /// request, and only servers slower than the load would.
 pub(crate) fn play(socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64) -> Result<()> {
-    play_with(Reader::new(exchange, in_flight > 1), socket, exchange, in_flight, requests, || Ok(()))
+    let waits = if in_flight > 1 { Waits::Awake } else { Waits::Asleep };
+    play_paced(socket, exchange, in_flight, requests, waits, || Ok(()))
 }
 
-/// Does the same for a server that needs all cores: the load sleeps while it has nothing to do.
-pub(crate) fn play_aside(socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64) -> Result<()> {
-    play_paced(socket, exchange, in_flight, requests, || Ok(()))
-}
-
-/// Does the same, and calls `pace` after each answer, before the next request.
-pub(crate) fn play_paced(socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64, pace: impl Fn() -> Result<()>) -> Result<()> {
-    play_with(Reader::new(exchange, false), socket, exchange, in_flight, requests, pace)
-}
-
-fn play_with(mut reader: Reader, socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64, pace: impl Fn() -> Result<()>) -> Result<()> {
+/// Does the same, waits for answers as it is told to, and calls `pace` after each answer, before the next request.
+pub(crate) fn play_paced(
+    socket: &Path,
+    exchange: &Exchange,
+    in_flight: usize,
+    requests: u64,
+    waits: Waits,
+    pace: impl Fn() -> Result<()>,
+) -> Result<()> {
+    let mut reader = Reader::new(exchange, waits);
     let mut busy = VecDeque::with_capacity(in_flight);
     let mut idle = Vec::with_capacity(in_flight);
     let mut sent = 0;
@@ -167,7 +175,7 @@ fn play_with(mut reader: Reader, socket: &Path, exchange: &Exchange, in_flight: 
 
 /// Opens `count` connections, makes one request on each of them, one after the other, and keeps them.
 pub(crate) fn hold(socket: &Path, exchange: &Exchange, count: u64) -> Result<Vec<UnixStream>> {
-    let mut reader = Reader::new(exchange, false);
+    let mut reader = Reader::new(exchange, Waits::Asleep);
     let mut open = Vec::new();
     for _ in 0..count {
         let mut connection = connect(socket)?;
@@ -179,7 +187,7 @@ pub(crate) fn hold(socket: &Path, exchange: &Exchange, count: u64) -> Result<Vec
 
 /// Makes `requests` requests on connections that are open: each gets one in its turn, and the next when that is answered.
 pub(crate) fn take_turns(open: &mut Vec<UnixStream>, exchange: &Exchange, requests: u64) -> Result<()> {
-    let mut reader = Reader::new(exchange, false);
+    let mut reader = Reader::new(exchange, Waits::Asleep);
     let mut turns = VecDeque::from(std::mem::take(open));
     for _ in 0..requests {
         let mut connection = turns.pop_front().ok_or("no connection is open")?;
@@ -200,13 +208,12 @@ fn connect(socket: &Path) -> Result<UnixStream> {
 struct Reader {
     answers: Answers,
     buffer: Vec<u8>,
-    /// Whether to look for an answer again and again instead of sleeping until it comes.
-    stays_awake: bool,
+    waits: Waits,
 }
 
 impl Reader {
-    fn new(exchange: &Exchange, stays_awake: bool) -> Self {
-        Self { answers: Answers::new(exchange.answers), buffer: vec![0; ROOM], stays_awake }
+    fn new(exchange: &Exchange, waits: Waits) -> Self {
+        Self { answers: Answers::new(exchange.answers), buffer: vec![0; ROOM], waits }
     }
 
     /// Reads the answers that are due on a connection, and gives it back if it is to be used again.
@@ -239,7 +246,7 @@ impl Reader {
     /// Reads what has come into the buffer behind `have`.
     fn read(&mut self, connection: &mut UnixStream, have: usize) -> Result<usize> {
         let room = self.buffer.get_mut(have..).unwrap_or_default();
-        if self.stays_awake {
+        if self.waits == Waits::Awake {
             let began = Instant::now();
             return loop {
                 match recv(&*connection, &mut *room, RecvFlags::DONTWAIT) {
