@@ -51,6 +51,12 @@ mod body;
 mod ext;
 mod role;
 mod hints;
+#[cfg(feature = "site")]
+#[allow(dead_code)]
+mod config;
+#[cfg(feature = "site")]
+#[allow(dead_code)]
+mod handler;
 mod limits;
 mod settings;
 mod profile;

@@ -50,6 +50,20 @@ codes! {
     PASSENGER_HANDSHAKE = "LG0115";
     #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only `init` writes that file"))]
     PASSENGERFILE = "LG0116";
+    // Configuration
+    CONFIG_UNREADABLE = "LG0201";
+    CONFIG_SYNTAX = "LG0202";
+    CONFIG_UNKNOWN_KEY = "LG0203";
+    CONFIG_WRONG_VALUE = "LG0204";
+    CONFIG_MISSING = "LG0205";
+    CONFIG_CONFLICT = "LG0206";
+    CONFIG_NOT_FILLED = "LG0207";
+    CONFIG_ROUTES = "LG0208";
+    CONFIG_HOSTS = "LG0209";
+    CONFIG_NO_FILE = "LG0210";
+    CONFIG_BROKEN = "LG0211";
+    CONFIG_NEEDS_RESTART = "LG0212";
+    CONFIG_NO_APP = "LG0213";
     // Protocol
     VIOLATION = "LG0301";
     NOT_A_REQUEST = "LG0302";
@@ -63,6 +77,18 @@ codes! {
     ANOTHER_USER = "LG0311";
     #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "its page stays where HTTP is not spoken"))]
     NO_UPGRADE = "LG0315";
+    // Files and routes
+    UNKNOWN_HOST = "LG0401";
+    WRONG_SNI = "LG0402";
+    HOSTILE_PATH = "LG0403";
+    FILE_UNREADABLE = "LG0404";
+    UPSTREAM_UNREACHABLE = "LG0405";
+    UPSTREAM_BROKE = "LG0406";
+    UPSTREAM_TOO_LATE = "LG0407";
+    CGI_PROGRAM = "LG0408";
+    USERS_UNREADABLE = "LG0409";
+    PAGE_UNREADABLE = "LG0410";
+    MAINTENANCE = "LG0411";
     // Limits
     TOO_MANY_REQUESTS = "LG0501";
     REQUEST_TIMEOUT = "LG0502";
@@ -71,6 +97,9 @@ codes! {
     WRITE_STALLED = "LG0505";
     OUT_OF_DESCRIPTORS = "LG0506";
     ACCEPT = "LG0507";
+    RATE = "LG0508";
+    CONCURRENCY = "LG0509";
+    BANDWIDTH = "LG0510";
     // Life
     DRAIN_DEADLINE = "LG0601";
     STATE_IN_THE_OPEN = "LG0602";

@@ -1,0 +1,1 @@
+//! Who may come in: basic with an htpasswd file, a session with a form, bearer tokens.

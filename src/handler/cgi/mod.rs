@@ -1,0 +1,1 @@
+//! `cgi`: a program that is started for each request.

@@ -1,0 +1,1 @@
+//! `fastcgi`: a FastCGI server such as PHP-FPM.

@@ -1,0 +1,1 @@
+//! `files`: what lies in a folder.

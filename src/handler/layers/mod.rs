@@ -1,0 +1,1 @@
+//! What stands around a handler: CORS, headers, caching, compression.

@@ -1,0 +1,44 @@
+//! Handlers: tower services that answer requests, and the tree that finds the one for a request. None of them has heard of gateways.
+
+pub(crate) mod auth;
+pub(crate) mod cgi;
+pub(crate) mod failure;
+pub(crate) mod fastcgi;
+pub(crate) mod files;
+pub(crate) mod layers;
+pub(crate) mod policy;
+pub(crate) mod proxy;
+
+use crate::{app::ResponseBody, error::BoxError};
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use std::{future::Future, pin::Pin};
+
+/// What a handler answers with.
+pub(crate) type Answer = Response<ResponseBody>;
+
+/// The future of every handler.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>>;
+
+/// A body that is all there.
+pub(crate) fn full(bytes: impl Into<Bytes>) -> ResponseBody {
+    Full::new(bytes.into()).map_err(Into::into).boxed_unsync()
+}
+
+/// An answer without headers and without a body.
+pub(crate) fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(full(Bytes::new()));
+    *answer.status_mut() = status;
+    answer
+}
+
+/// What the route of a request found in its path, as an extension of the request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Matched {
+    /// The parameters of the path by their names, decoded.
+    pub(crate) params: Vec<(String, String)>,
+    /// What stands behind the route's prefix, in the normal form of a path: it begins with a slash, and what is encoded in it is so for a reason. `/` where the
+    /// route has no prefix.
+    pub(crate) rest: String,
+}
