@@ -6,7 +6,7 @@ use crate::{
     profile::{self, Profile},
     proto::Role,
 };
-use http::{Extensions, Uri};
+use http::{Extensions, HeaderValue, Uri};
 use std::{
     borrow::Cow,
     net::SocketAddr,
@@ -17,7 +17,15 @@ use std::{
 ///
 /// On a request that lodger did not make everything is empty.
 #[derive(Clone, Debug)]
-pub struct Exchange(Arc<Inner>);
+pub struct Exchange(Arc<Inner>, Option<Arc<Place>>);
+
+/// Where in a tree of sites a request has arrived.
+#[derive(Debug)]
+struct Place {
+    site: Arc<str>,
+    /// The mount with the prefix of the route, where an app sees what follows that.
+    mount: Option<String>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -31,12 +39,19 @@ struct Inner {
 
 static NONE: LazyLock<Exchange> = LazyLock::new(|| {
     let (vars, meta) = (CgiVars::new(), Meta::default());
-    Exchange(Arc::new(Inner { vars, gateway: None, profile: &profile::UNKNOWN, meta, role: Role::Responder, listener: None }))
+    Exchange(Arc::new(Inner { vars, gateway: None, profile: &profile::UNKNOWN, meta, role: Role::Responder, listener: None }), None)
 });
 
 impl Exchange {
     pub(crate) fn new(vars: CgiVars, gateway: Gateway, profile: &'static Profile, meta: Meta, role: Role, listener: Option<Arc<str>>) -> Self {
-        Self(Arc::new(Inner { vars, gateway: Some(gateway), profile, meta, role, listener }))
+        Self(Arc::new(Inner { vars, gateway: Some(gateway), profile, meta, role, listener }), None)
+    }
+
+    /// The same, as the app of a route sees it: with the name of the site, and a mount to which the prefix of the route belongs.
+    #[cfg(feature = "site")]
+    pub(crate) fn placed(&self, site: &Arc<str>, mount: Option<String>) -> Self {
+        let mount = mount.or_else(|| self.1.as_ref().and_then(|place| place.mount.clone()));
+        Self(Arc::clone(&self.0), Some(Arc::new(Place { site: Arc::clone(site), mount })))
     }
 
     /// All variables that the web server sent.
@@ -57,10 +72,11 @@ impl Exchange {
         self.0.profile
     }
 
-    /// The part of the path that the web server consumed, as it stands in the target: "" at the top, no slash at its end.
+    /// The part of the path that was consumed on the way to the app, as it stands in the target: "" at the top, no slash at its end. The web server consumes some to find the program,
+    /// and a route of `lodger.toml` its prefix.
     #[must_use]
     pub fn mount(&self) -> &str {
-        &self.0.meta.mount
+        self.1.as_ref().and_then(|place| place.mount.as_deref()).unwrap_or(&self.0.meta.mount)
     }
 
     /// The target before the mount was stripped.
@@ -111,6 +127,11 @@ impl Exchange {
         self.0.listener.as_deref()
     }
 
+    /// The header `Accept` of the request, for a page in the place of its response.
+    pub(crate) fn accept(&self) -> Option<&[u8]> {
+        self.0.meta.accept.as_ref().map(HeaderValue::as_bytes).or_else(|| self.0.vars.get("HTTP_ACCEPT"))
+    }
+
     /// The path that the app was shown, for the log.
     pub(crate) fn path(&self) -> Cow<'_, str> {
         let whole = self.0.meta.original_uri.path();
@@ -120,10 +141,10 @@ impl Exchange {
         }
     }
 
-    /// The name of the site that the request was given to, where several are served. None for a program that is one site.
+    /// The name of the site of `lodger.toml` that the request was given to. None where there is no such file.
     #[must_use]
     pub fn site(&self) -> Option<&str> {
-        None
+        self.1.as_ref().map(|place| &*place.site)
     }
 }
 

@@ -52,12 +52,11 @@ mod ext;
 mod role;
 mod hints;
 #[cfg(feature = "site")]
-#[allow(dead_code)]
-mod config;
+pub mod config;
 #[cfg(feature = "site")]
-#[allow(dead_code)]
-mod handler;
+pub mod handler;
 mod limits;
+mod page;
 mod settings;
 mod profile;
 mod error;

@@ -100,6 +100,12 @@ impl Profile {
         ALL.iter().copied().find(|profile| profile.name == name)
     }
 
+    /// The names of all profiles.
+    #[cfg(feature = "site")]
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        ALL.iter().map(|profile| profile.name)
+    }
+
     /// What is sent in the place of a status that this server would turn into 200: the plainest of its class.
     pub(crate) fn nearest_status(&self, status: u16) -> u16 {
         if self.known_statuses.is_empty() || self.known_statuses.iter().any(|(first, last)| (*first..=*last).contains(&status)) {

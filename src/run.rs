@@ -3,11 +3,11 @@
 use crate::{
     app::{App as _, BoxApp, IntoApp, ResponseBody},
     body::Body,
-    cgi::response,
     diagnostic::codes as code,
     error::{BoxError, Error},
     gateway::{Decision, Handed, Ownership, Terms, Vars, decide, fd0, http::is_lsnode, passenger::WORK_DIR, systemd},
     limits::Limits,
+    page::{self, Form},
     process::{Start, serve_cgi, serve_passenger, serve_sockets},
     profile::Profile,
     serve::{arguments, meant_for_another, runtime_error, started_by_nobody},
@@ -336,7 +336,7 @@ fn retrying<M>(app: impl IntoApp<M>, error: &BoxError) -> BoxApp {
 
 fn unavailable() -> Result<Response<ResponseBody>, BoxError> {
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    let page = response::error_html(status, code::APP_DID_NOT_START.as_str());
+    let page = page::of(status, Some(code::APP_DID_NOT_START.as_str()), Form::Html);
     let response = Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, "text/html; charset=utf-8")

@@ -54,6 +54,7 @@ pub(crate) fn parts_from_head(mut parts: Parts, arrival: &Arrival<'_>) -> Result
         remote_addr: client(&parts.headers, arrival),
         https: scheme(&parts.headers, arrival.trust).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https")),
         host: host_of(&parts, arrival.trust)?,
+        accept: parts.headers.get(header::ACCEPT).cloned(),
         content_length: parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()),
         no_body: !arrival.has_body,
         original_uri: if asterisk { Uri::from_static("*") } else { Uri::from(original.clone()) },

@@ -44,6 +44,8 @@ pub(crate) struct Meta {
     pub(crate) remote_addr: Option<SocketAddr>,
     pub(crate) https: bool,
     pub(crate) host: Option<String>,
+    /// The header `Accept`, where it is not among the variables.
+    pub(crate) accept: Option<HeaderValue>,
     /// `CONTENT_LENGTH` where it is a number: advice, not truth.
     pub(crate) content_length: Option<u64>,
     /// Whether the variables say that there is no body, so that a peer that forgets to end it is not waited for.
@@ -146,6 +148,7 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
         remote_addr: origin.remote_addr,
         https: origin.https,
         host: origin.host,
+        accept: None,
         content_length,
         no_body: !known.chunked && content_length.map_or(bodiless && known.content_length.is_empty(), |length| length == 0),
         mount,

@@ -1,7 +1,10 @@
 //! A response to a CGI header block, and back again (RFC 3875, 6.2 and 6.3).
 
 use super::request::plain_number;
-use crate::profile::Profile;
+use crate::{
+    page::{self, Form},
+    profile::Profile,
+};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
@@ -75,11 +78,12 @@ impl Head {
         Self { status: StatusCode::OK, headers: HeaderMap::new(), declared: None, body_allowed: false, length_allowed: false, variables }
     }
 
-    /// A page for a request that lodger answers itself, and its head.
-    pub(crate) fn of_error(status: StatusCode, code: &str, head_request: bool) -> (Self, Bytes) {
-        let page = error_html(status, code);
+    /// A page for a request that lodger answers itself, in the form that its `Accept` likes, and its head.
+    pub(crate) fn of_error(status: StatusCode, code: &str, accept: Option<&[u8]>, head_request: bool) -> (Self, Bytes) {
+        let form = Form::of(accept);
+        let page = page::of(status, Some(code), form);
         let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(header::CONTENT_TYPE, form.content_type());
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
@@ -170,29 +174,6 @@ fn take_declared_length(headers: &mut HeaderMap) -> Result<Option<u64>, Response
     }
     lengths.remove();
     Ok(Some(length))
-}
-
-/// A page for a request that lodger answers itself: a sentence and a code, never a path or a line of configuration.
-pub(crate) fn error_html(status: StatusCode, code: &str) -> String {
-    let title = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or("Error"));
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
-         <body><h1>{title}</h1>\n<p>{}</p>\n<p><small>{code}</small></p></body></html>\n",
-        explain(status)
-    )
-}
-
-fn explain(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        400 => "The request could not be understood.",
-        413 => "The request is larger than this site accepts.",
-        414 => "The address is longer than this site accepts.",
-        431 => "The headers of the request are larger than this site accepts.",
-        503 => "The site cannot answer right now. Please try again in a few seconds.",
-        504 => "The site took too long to answer.",
-        507 => "The site has no room left for this request.",
-        _ => "The site could not answer this request. If it is yours, its error log tells more.",
-    }
 }
 
 /// How a header block begins.

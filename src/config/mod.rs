@@ -1,5 +1,143 @@
 //! `lodger.toml`: what may stand in it, what it means, and every mistake in it with its place.
+//!
+//! In reading order: [`keys`] is the table of what may stand in a file, [`file`] walks a file along it, [`resolve`] finds out what the values mean together, [`model`] is what comes of it.
 
 pub(crate) mod address;
+mod file;
+mod fill;
+pub(crate) mod host;
+pub(crate) mod keys;
+mod mistakes;
 pub(crate) mod model;
+pub(crate) mod path;
+#[cfg(feature = "cli")]
+pub(crate) mod print;
+mod resolve;
 pub(crate) mod secret;
+#[cfg(test)]
+mod config_tests;
+
+pub use crate::diagnostic::Mistakes;
+
+use crate::diagnostic::Mistake;
+use file::{Section, Walk};
+use model::{Server, Site};
+use std::{
+    fs, io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The largest file that is read, in bytes. 64 MiB: ten thousand sites with a hundred routes each stay below it.
+const LARGEST: usize = 64 * 1024 * 1024;
+
+/// The name of the file, beside the program.
+pub(crate) const NAME: &str = "lodger.toml";
+
+/// What a `lodger.toml` says: sites, their routes and the settings of the process.
+///
+/// `lodger::run` reads the file beside the program by itself. Load one to give it to a [`Tree`](crate::handler::Tree) of your own.
+#[derive(Debug, Clone)]
+pub struct Config {
+    path: PathBuf,
+    text: Arc<str>,
+    root: Section,
+    server: Server,
+    sites: Vec<Arc<Site>>,
+    apps: Vec<(String, Range<usize>)>,
+    warnings: Mistakes,
+}
+
+impl Config {
+    /// Reads a file. Relative paths in it are relative to its folder.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), lodger::BoxError> {
+    /// let config = lodger::config::Config::load("lodger.toml")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or cannot be used; then with every mistake in it. What does not keep it from being used is among [`warnings`](Self::warnings).
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, Mistakes> {
+        let path = path.as_ref();
+        let alone = |mistake| Mistakes::new(path, "", vec![mistake]);
+        let bytes = read(path).map_err(|error| alone(mistakes::unreadable(&error)))?.ok_or_else(|| alone(mistakes::too_large(LARGEST)))?;
+        // Editors of Windows begin a file so.
+        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+        let text = std::str::from_utf8(bytes).map_err(|_| alone(mistakes::not_utf8()))?;
+        Self::parse(text, path)
+    }
+
+    /// The same for a text that would stand in the file `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn parse(text: &str, path: impl AsRef<Path>) -> Result<Self, Mistakes> {
+        Self::parse_with(text, path.as_ref(), &|name| std::env::var(name).ok())
+    }
+
+    pub(crate) fn parse_with(text: &str, path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
+        let folder = folder_of(path);
+        let mut walk = Walk { folder: &folder, variables, mistakes: Vec::new() };
+        let root = walk.read(text);
+        let mut resolved = resolve::resolve(&root, &folder);
+        let mut list = walk.mistakes;
+        list.append(&mut resolved.mistakes);
+        let text: Arc<str> = text.into();
+        let mistakes = Mistakes::new(path, Arc::clone(&text), list);
+        if mistakes.are_errors() {
+            return Err(mistakes);
+        }
+        Ok(Self { path: path.to_owned(), text, root, server: resolved.server, sites: resolved.sites, apps: resolved.apps, warnings: mistakes })
+    }
+
+    /// What is wrong and keeps nothing from being served, such as a file that is not there.
+    #[must_use]
+    pub fn warnings(&self) -> &Mistakes {
+        &self.warnings
+    }
+
+    /// The file that it was read from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    pub(crate) fn sites(&self) -> &[Arc<Site>] {
+        &self.sites
+    }
+
+    /// The routes to apps that are not among `known`.
+    pub(crate) fn unknown_apps(&self, known: &[&str]) -> Mistakes {
+        let unknown = self.apps.iter().filter(|(name, _)| !known.contains(&name.as_str()));
+        let list: Vec<Mistake> = unknown.map(|(name, span)| mistakes::no_app(span.clone(), name, known)).collect();
+        Mistakes::new(&self.path, Arc::clone(&self.text), list)
+    }
+}
+
+/// The folder that paths in a file are relative to, absolute where that can be found out.
+fn folder_of(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
+}
+
+/// The bytes of a file; `None` for one that is too large.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    use io::Read as _;
+    let file = fs::File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= LARGEST).then_some(bytes))
+}

@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 /// The settings of the process, `[server]`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Server {
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) write_timeout: Option<Duration>,
@@ -42,6 +42,10 @@ pub(crate) struct Site {
     pub(crate) error_pages: ErrorPages,
     /// What holds for all of its routes together, such as the number of requests in work.
     pub(crate) policy: Policy,
+    /// What its routes have around them, for the route that is added when an app has none.
+    pub(crate) layers: Layers,
+    /// The time and the body that such a route is given.
+    pub(crate) default_policy: Policy,
     /// In the order of the file.
     pub(crate) routes: Vec<Route>,
 }
@@ -292,4 +296,11 @@ pub(crate) struct Cors {
     pub(crate) expose: Vec<HeaderName>,
     pub(crate) credentials: bool,
     pub(crate) max_age: Option<Duration>,
+}
+
+impl Auth {
+    /// Whether it keeps something in the state directory.
+    pub(crate) fn needs_state(&self) -> bool {
+        matches!(self, Self::Session { secret: None, .. })
+    }
 }

@@ -8,6 +8,18 @@ pub(crate) mod files;
 pub(crate) mod layers;
 pub(crate) mod policy;
 pub(crate) mod proxy;
+mod broken;
+mod own;
+mod redirect;
+mod respond;
+mod route;
+mod site;
+mod tree;
+mod watch;
+
+pub use tree::Tree;
+
+pub(crate) use failure::Failure;
 
 use crate::{app::ResponseBody, error::BoxError};
 use bytes::Bytes;
@@ -36,9 +48,21 @@ pub(crate) fn empty(status: StatusCode) -> Answer {
 /// What the route of a request found in its path, as an extension of the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Matched {
-    /// The parameters of the path by their names, decoded.
+    /// The parameters of the path by their names, in the normal form of a path.
     pub(crate) params: Vec<(String, String)>,
     /// What stands behind the route's prefix, in the normal form of a path: it begins with a slash, and what is encoded in it is so for a reason. `/` where the
     /// route has no prefix.
     pub(crate) rest: String,
+}
+
+impl Matched {
+    /// The parameter of this name, in the normal form of a path.
+    pub(crate) fn param(&self, name: &str) -> Option<&str> {
+        self.params.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The same, decoded; bytes that are no UTF-8 are replaced.
+    pub(crate) fn decoded(&self, name: &str) -> Option<String> {
+        self.param(name).map(|value| percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned())
+    }
 }

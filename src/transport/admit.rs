@@ -17,7 +17,7 @@ use crate::{
     proto::{Refusal, Role},
     telemetry::log,
 };
-use http::{Extensions, Request, request::Parts};
+use http::{Extensions, HeaderValue, Request, header, request::Parts};
 use std::{
     sync::{Arc, LazyLock, Once},
     time::Duration,
@@ -49,14 +49,28 @@ pub(super) struct Admitted {
     pub(super) timeout: Duration,
 }
 
+/// A request that is not let in.
+pub(super) struct Refused {
+    pub(super) failure: Failure,
+    /// Which form of a page its client likes.
+    pub(super) accept: Option<HeaderValue>,
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self { failure, accept: None }
+    }
+}
+
 /// Lets a request in, or says what it is answered with instead: 413 before 503, since asking again later does not help the first.
-pub(super) fn admit(shared: &Arc<Shared>, app: &BoxApp, candidate: Candidate) -> Result<Admitted, Failure> {
+pub(super) fn admit(shared: &Arc<Shared>, app: &BoxApp, candidate: Candidate) -> Result<Admitted, Refused> {
     let Candidate { parts, meta, vars, gateway, profile, role, body_ended, upgrade, last_call } = candidate;
     let limits = &shared.limits;
+    let refused = |failure| Refused { failure, accept: parts.headers.get(header::ACCEPT).cloned() };
     if limits.body_bytes.zip(meta.content_length).is_some_and(|(limit, length)| length > limit) {
-        return Err(Failure::BODY_TOO_LARGE);
+        return Err(refused(Failure::BODY_TOO_LARGE));
     }
-    let permit = Permit::take(shared).filter(|_| !last_call).ok_or(Refusal::TooManyRequests)?;
+    let permit = Permit::take(shared).filter(|_| !last_call).ok_or_else(|| refused(Refusal::TooManyRequests.into()))?;
     let (inbox, body) = if body_ended && meta.content_length.is_none_or(|length| length == 0) {
         (None, Body::empty())
     } else {

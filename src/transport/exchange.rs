@@ -218,7 +218,7 @@ impl Exchange {
 
     fn replace(&mut self, status: StatusCode, code: Code) {
         if self.is_undecided() {
-            let (head, start) = Head::of_error(status, code.as_str(), self.allowed.head_request);
+            let (head, start) = Head::of_error(status, code.as_str(), self.facts.accept(), self.allowed.head_request);
             self.ready = Some((Box::new(head), start));
             self.set(Stage::Ending);
         } else if let Stage::Streaming { declared, .. } = self.stage {

@@ -1,7 +1,7 @@
 //! From what the wire tells to requests in work: variables become an `http::Request`, body bytes find their inbox.
 
 use super::{
-    admit::{Admitted, Candidate, admit},
+    admit::{Admitted, Candidate, Refused, admit},
     driver::{Driver, Phase, logged},
     exchanges::Slot,
     failure::Failure,
@@ -22,7 +22,7 @@ use crate::{
     proto::{Event, PairSpan, Params, Refusal, RequestId, ResponsePart, Role, Violation, Wire},
     role::FilterData,
 };
-use http::{Method, header, request::Parts};
+use http::{HeaderValue, Method, header, request::Parts};
 use std::task::Context;
 
 /// Refusals that may wait to be read by the peer, in bytes.
@@ -74,7 +74,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
         match event {
             Event::Request { id, keep_conn, role, params } => self.begin(id, keep_conn, role, params, body_ended),
-            Event::Refused { id, refusal } => self.refuse(id, refusal.into(), false),
+            Event::Refused { id, refusal } => self.refuse(id, refusal.into(), None, false),
             Event::Body { id, chunk } => self.take_input(id, chunk, body_of),
             Event::BodyEnd { id } => self.end_input(id, body_of, inbox::Inbox::finish),
             Event::BodyCut { id } => self.end_input(id, body_of, inbox::Inbox::cut),
@@ -96,7 +96,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let profile = self.profile_of(&vars, keep_conn);
         let (mut parts, mut meta) = match self.request_of(&vars, headers.as_deref(), profile) {
             Ok(mapped) => mapped,
-            Err(failure) => return self.refuse(id, failure, vars.get("REQUEST_METHOD") == Some(b"HEAD")),
+            Err(failure) => return self.refuse(id, failure, vars.get("HTTP_ACCEPT"), vars.get("REQUEST_METHOD") == Some(b"HEAD")),
         };
         let head_request = parts.method == Method::HEAD;
         if role == Role::Authorizer {
@@ -129,7 +129,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
                     self.end_input(id, body_of, inbox::Inbox::finish);
                 }
             }
-            Err(failure) => self.refuse(id, failure, head_request),
+            Err(Refused { failure, accept }) => self.refuse(id, failure, accept.as_ref().map(HeaderValue::as_bytes), head_request),
         }
     }
 
@@ -155,13 +155,13 @@ impl<L: Link, W: Wire> Driver<L, W> {
     }
 
     /// Answers in the place of a handler that is never called.
-    pub(super) fn refuse(&mut self, id: RequestId, failure: Failure, head_request: bool) {
+    pub(super) fn refuse(&mut self, id: RequestId, failure: Failure, accept: Option<&[u8]>, head_request: bool) {
         if self.refused_unread > REFUSED_BACKLOG {
             return self.protocol_failed(code::VIOLATION, "more requests were refused than their answers were read");
         }
         let ((), lines) = logged::<W, _>(|| tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence));
         self.send_log(id, lines, &profile::UNKNOWN);
-        let (head, page) = Head::of_error(failure.status, failure.code.as_str(), head_request);
+        let (head, page) = Head::of_error(failure.status, failure.code.as_str(), accept, head_request);
         let (block, head_len) = head.block(&page, &profile::UNKNOWN);
         self.refused_unread += block.len();
         self.wire.respond(id, ResponsePart::Head { block: &block, head_len }, &mut self.out);

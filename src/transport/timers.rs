@@ -193,7 +193,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             return self.protocol_failed(code::PARAMS_TIMEOUT, sentence);
         }
         if let Some(id) = self.wire.refuse_incomplete() {
-            self.refuse(id, Failure::new(StatusCode::REQUEST_TIMEOUT, code::PARAMS_TIMEOUT, sentence), false);
+            self.refuse(id, Failure::new(StatusCode::REQUEST_TIMEOUT, code::PARAMS_TIMEOUT, sentence), None, false);
         }
     }
 

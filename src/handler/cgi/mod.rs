@@ -1,1 +1,15 @@
 //! `cgi`: a program that is started for each request.
+
+use super::{Answer, Answering, Failure};
+use crate::{body::Body, error::BoxError};
+use http::Request;
+use std::task::{Context, Poll};
+
+#[derive(Clone)]
+pub(crate) struct Cgi;
+impl Cgi { pub(crate) fn new(_: crate::config::model::Cgi) -> Self { Self } }
+impl tower_service::Service<Request<Body>> for Cgi {
+    type Response = Answer; type Error = BoxError; type Future = Answering;
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> { Poll::Ready(Ok(())) }
+    fn call(&mut self, _: Request<Body>) -> Answering { Box::pin(std::future::ready(Ok(Failure::NOT_FOUND.answer()))) }
+}

@@ -119,9 +119,9 @@ impl Future for Answer {
 }
 
 /// The page in the place of a response.
-pub(super) fn refusal(failure: Failure, head_request: bool, close: bool) -> Response<Stream> {
+pub(super) fn refusal(failure: Failure, accept: Option<&HeaderValue>, head_request: bool, close: bool) -> Response<Stream> {
     tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence);
-    let (head, page) = Head::of_error(failure.status, failure.code.as_str(), head_request);
+    let (head, page) = Head::of_error(failure.status, failure.code.as_str(), accept.map(HeaderValue::as_bytes), head_request);
     response(head, page, None, close)
 }
 

@@ -20,7 +20,7 @@ use crate::{
     proto::Role,
     transport::{
         Shared,
-        admit::{Admitted, Candidate, admit},
+        admit::{Admitted, Candidate, Refused, admit},
         exchanges::Permit,
         failure::Failure,
         inbox::{self, Expected},
@@ -78,10 +78,10 @@ impl Entrance {
                 let place = self.place(Some(permit));
                 Answer::InWork(Some(Box::new(InWork { exchange, place, timeout, alarm: Alarm::default() })))
             }
-            Err(failure) => {
+            Err(Refused { failure, accept }) => {
                 let (inbox, _) = inbox::channel(0, Expected::default());
                 self.common.lock().begin(has_body.then(|| Upload::new(incoming, inbox, on_demand)), last);
-                Answer::Refused(Some(Box::new((refusal(failure, head_request, close), self.place(None)))))
+                Answer::Refused(Some(Box::new((refusal(failure, accept.as_ref(), head_request, close), self.place(None)))))
             }
         }
     }
@@ -90,14 +90,14 @@ impl Entrance {
         Place { common: self.common.clone(), shared: Arc::clone(&self.shared), permit, complete: false }
     }
 
-    fn admit(&self, mut parts: Parts, has_body: bool, profile: &'static Profile) -> Result<Admitted, Failure> {
+    fn admit(&self, mut parts: Parts, has_body: bool, profile: &'static Profile) -> Result<Admitted, Refused> {
         if self.shared.http.peer == HttpPeer::Passenger && parts.extensions.remove::<OnUpgrade>().is_some() && asks_for_websocket(&parts) {
             let sentence = "the request asks for a WebSocket, which Apache with Passenger does not pass on";
-            return Err(Failure::new(StatusCode::BAD_REQUEST, code::NO_UPGRADE, sentence));
+            return Err(Failure::new(StatusCode::BAD_REQUEST, code::NO_UPGRADE, sentence).into());
         }
         let upgrade = parts.extensions.get::<OnUpgrade>().is_some();
         let arrival = Arrival { peer: self.peer, trust: self.trust, mount: &self.shared.http.mount, profile, has_body, upgrade };
-        let (parts, meta) = parts_from_head(parts, &arrival)?;
+        let (parts, meta) = parts_from_head(parts, &arrival).map_err(Failure::from)?;
         let vars = CgiVars::new();
         let candidate =
             Candidate { parts, meta, vars, gateway: Gateway::Http, profile, role: Role::Responder, body_ended: !has_body, upgrade, last_call: false };

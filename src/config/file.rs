@@ -1,0 +1,236 @@
+//! A file as it stands: walked along the table of keys, so that every key is one that there is and every value of its kind. What the values mean together is
+//! found out later, in `resolve`.
+
+use super::{
+    fill::{Lookup, fill},
+    keys::{self, Key, Kind, Table},
+    mistakes,
+};
+use crate::diagnostic::Mistake;
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// A table of the file.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Section {
+    /// Where it begins.
+    pub(super) span: Range<usize>,
+    pub(super) values: BTreeMap<&'static str, Found>,
+    pub(super) tables: BTreeMap<&'static str, Vec<Self>>,
+    /// Pages by `404`, `4xx` and `5xx`, in `[site.error-pages]` alone.
+    pub(super) pages: Vec<(String, Found)>,
+}
+
+/// A value, and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) key: &'static Key,
+    pub(super) span: Range<usize>,
+    pub(super) value: Value,
+    /// Whether something of it came out of a variable or a file, so that it is a secret.
+    pub(super) filled: bool,
+}
+
+/// A value of the kind that its key has.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    Text(String),
+    Flag(bool),
+    Number(u64),
+    Duration(Duration),
+    Size(u64),
+    Path(PathBuf),
+    Texts(Vec<(String, Range<usize>)>),
+    /// Names and texts, each with its place.
+    Map(Vec<(String, Range<usize>, String, Range<usize>)>),
+}
+
+/// What goes beside the text of a file.
+pub(super) struct Walk<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) variables: Lookup<'a>,
+    pub(super) mistakes: Vec<Mistake>,
+}
+
+/// What a value is called in a message.
+fn name_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a number with a point",
+        DeValue::Boolean(_) => "`true` or `false`",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+impl Walk<'_> {
+    /// Reads the text of a file as far as it can be read, and notes every mistake.
+    pub(super) fn read(&mut self, text: &str) -> Section {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        self.mistakes.extend(errors.iter().map(mistakes::syntax));
+        self.table(Table::Root, table.get_ref(), 0..0)
+    }
+
+    fn table(&mut self, table: Table, entries: &DeTable<'_>, span: Range<usize>) -> Section {
+        let mut section = Section { span, ..Section::default() };
+        for (name, value) in entries {
+            let key_span = name.span();
+            match keys::find(table, name.get_ref()) {
+                Some(key) => self.entry(key, value, key_span, &mut section),
+                None if table == Table::ErrorPages && is_status(name.get_ref()) => {
+                    let Some(key) = keys::find(Table::Site, "maintenance") else { continue };
+                    if let Some(found) = self.value(key, value) {
+                        section.pages.push((name.get_ref().to_string(), found));
+                    }
+                }
+                None => self.mistakes.push(mistakes::unknown_key(key_span, name.get_ref(), table)),
+            }
+        }
+        section
+    }
+
+    fn entry(&mut self, key: &'static Key, value: &Spanned<DeValue<'_>>, key_span: Range<usize>, section: &mut Section) {
+        match (key.kind, value.get_ref()) {
+            (Kind::One(table), DeValue::Table(entries)) => {
+                let inner = self.table(table, entries, key_span);
+                section.tables.insert(key.name, vec![inner]);
+            }
+            (Kind::Many(table), DeValue::Array(items)) => {
+                for item in items.iter() {
+                    match item.get_ref() {
+                        DeValue::Table(entries) => {
+                            let inner = self.table(table, entries, header(item.span(), &key_span));
+                            section.tables.entry(key.name).or_default().push(inner);
+                        }
+                        other => self.mistakes.push(mistakes::wrong_kind(item.span(), key, name_of(other))),
+                    }
+                }
+            }
+            (Kind::Many(_), DeValue::Table(_)) => self.mistakes.push(mistakes::wrong_kind(key_span, key, "one table")),
+            (Kind::One(_) | Kind::Many(_), other) => self.mistakes.push(mistakes::wrong_kind(value.span(), key, name_of(other))),
+            _ => {
+                if let Some(found) = self.value(key, value) {
+                    section.values.insert(key.name, found);
+                }
+            }
+        }
+    }
+
+    fn value(&mut self, key: &'static Key, value: &Spanned<DeValue<'_>>) -> Option<Found> {
+        let span = value.span();
+        let mut filled = false;
+        let parsed = match (key.kind, value.get_ref()) {
+            (Kind::Flag, DeValue::Boolean(flag)) => Value::Flag(*flag),
+            (Kind::Number { min, max }, DeValue::Integer(number)) => {
+                let number = u64::from_str_radix(number.as_str(), number.radix()).ok().filter(|number| (min..=max).contains(number));
+                match number {
+                    Some(number) => Value::Number(number),
+                    None => return self.refuse(mistakes::wrong_value(span, key, &format!("lies between {min} and {max}"))),
+                }
+            }
+            (Kind::Texts, DeValue::Array(items)) => Value::Texts(self.texts(key, items.iter(), &mut filled)?),
+            (Kind::Texts, DeValue::String(_)) => Value::Texts(self.texts(key, std::iter::once(value), &mut filled)?),
+            (Kind::Map, DeValue::Table(entries)) => Value::Map(self.map(key, entries, &mut filled)?),
+            (Kind::Flag | Kind::Number { .. } | Kind::Texts | Kind::Map, other) => {
+                return self.refuse(mistakes::wrong_kind(span, key, name_of(other)));
+            }
+            (_, DeValue::String(text)) => {
+                let text = self.fill(text, &span, &mut filled)?;
+                self.meaning(key, text, &span)?
+            }
+            (_, other) => return self.refuse(mistakes::wrong_kind(span, key, name_of(other))),
+        };
+        Some(Found { key, span, value: parsed, filled })
+    }
+
+    /// What a text means for its key.
+    fn meaning(&mut self, key: &'static Key, text: String, span: &Range<usize>) -> Option<Value> {
+        let refused = match key.kind {
+            Kind::Duration { min, max } => match humantime::parse_duration(&text) {
+                Ok(duration) if (min..=max).contains(&duration) => return Some(Value::Duration(duration)),
+                Ok(_) => {
+                    let range = (humantime::format_duration(min), humantime::format_duration(max));
+                    mistakes::wrong_value(span.clone(), key, &format!("lies between {} and {}", range.0, range.1))
+                }
+                Err(_) => mistakes::wrong_value(span.clone(), key, "is a number with its unit: ms, s, m, h, d, w, y"),
+            },
+            Kind::Size => match text.parse::<bytesize::ByteSize>() {
+                Ok(size) if size.as_u64() > 0 && text.ends_with(['B', 'b']) => return Some(Value::Size(size.as_u64())),
+                _ => mistakes::wrong_value(span.clone(), key, "is a number above zero with its unit: B, KiB, MiB, GiB"),
+            },
+            Kind::Path if text.is_empty() => mistakes::wrong_value(span.clone(), key, "is empty"),
+            Kind::Path if text.contains('\0') => mistakes::wrong_value(span.clone(), key, "holds a NUL byte"),
+            Kind::Path => return Some(Value::Path(self.folder.join(text))),
+            Kind::Choice(choices) if !choices.contains(&text.as_str()) => mistakes::wrong_choice(span.clone(), key, &text, choices),
+            _ => return Some(Value::Text(text)),
+        };
+        self.refuse(refused)
+    }
+
+    fn texts<'b, 'i: 'b>(
+        &mut self,
+        key: &'static Key,
+        items: impl Iterator<Item = &'b Spanned<DeValue<'i>>>,
+        filled: &mut bool,
+    ) -> Option<Vec<(String, Range<usize>)>> {
+        let mut texts = Vec::new();
+        for item in items {
+            match item.get_ref() {
+                DeValue::String(text) => texts.push((self.fill(text, &item.span(), filled)?, item.span())),
+                other => return self.refuse(mistakes::wrong_kind(item.span(), key, &format!("a list with {} in it", name_of(other)))),
+            }
+        }
+        Some(texts)
+    }
+
+    fn map(&mut self, key: &'static Key, entries: &DeTable<'_>, filled: &mut bool) -> Option<Vec<(String, Range<usize>, String, Range<usize>)>> {
+        let mut pairs = Vec::new();
+        for (name, value) in entries {
+            match value.get_ref() {
+                DeValue::String(text) => {
+                    let text = self.fill(text, &value.span(), filled)?;
+                    pairs.push((name.get_ref().to_string(), name.span(), text, value.span()));
+                }
+                other => return self.refuse(mistakes::wrong_kind(value.span(), key, &format!("a table with {} in it", name_of(other)))),
+            }
+        }
+        // In the order of the file, which the parser does not keep.
+        pairs.sort_by_key(|(_, span, ..)| span.start);
+        Some(pairs)
+    }
+
+    fn fill(&mut self, text: &str, span: &Range<usize>, filled: &mut bool) -> Option<String> {
+        match fill(text, self.folder, self.variables) {
+            Ok((text, was_filled)) => {
+                *filled |= was_filled;
+                Some(text)
+            }
+            Err((sentence, hint)) => self.refuse(mistakes::not_filled(span.clone(), sentence, hint)),
+        }
+    }
+
+    fn refuse<T>(&mut self, mistake: Mistake) -> Option<T> {
+        self.mistakes.push(mistake);
+        None
+    }
+}
+
+/// Where a table of a list begins. The parser says of one that is written with brackets where its header stands.
+fn header(item: Range<usize>, key: &Range<usize>) -> Range<usize> {
+    if item.is_empty() { key.clone() } else { item }
+}
+
+/// `404`, `4xx` or `5xx`.
+fn is_status(name: &str) -> bool {
+    matches!(name, "4xx" | "5xx") || name.parse::<u16>().is_ok_and(|status| (400..600).contains(&status) && name.len() == 3)
+}

@@ -1,0 +1,153 @@
+//! One function for each mistake that a `lodger.toml` can hold.
+
+use super::keys::{self, Key, Kind, Table};
+use crate::diagnostic::{Mistake, codes as code};
+use std::{ops::Range, path::Path};
+
+type Span = Range<usize>;
+
+/// How much alike two names have to be for one to be proposed for the other: 1 is equal. Jaro-Winkler, as clap uses it.
+const ALIKE: f64 = 0.8;
+
+/// The hint of every mistake about a name: the nearest of those that there are.
+pub(super) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = known.map(|candidate| (strsim::jaro_winkler(&name.to_lowercase().replace('_', "-"), candidate), candidate));
+    scored.filter(|(score, _)| *score >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
+}
+
+pub(super) fn syntax(error: &toml::de::Error) -> Mistake {
+    let sentence = error.message().lines().next().unwrap_or("this is no TOML").trim();
+    let hint = "text stands in quotes, durations and sizes too; lists in brackets";
+    match error.span() {
+        Some(span) => Mistake::at(code::CONFIG_SYNTAX, span, sentence, hint),
+        None => Mistake::of_all(code::CONFIG_SYNTAX, sentence, hint),
+    }
+}
+
+pub(super) fn too_large(limit: usize) -> Mistake {
+    let sentence = format!("the file is larger than {} MiB", limit / (1024 * 1024));
+    Mistake::of_all(code::CONFIG_UNREADABLE, sentence, "see whether it is the right file")
+}
+
+pub(super) fn not_utf8() -> Mistake {
+    Mistake::of_all(code::CONFIG_SYNTAX, "the file is not UTF-8", "save it as UTF-8; an editor that says \"ANSI\" or \"Latin-1\" does not")
+}
+
+pub(super) fn unreadable(error: &std::io::Error) -> Mistake {
+    Mistake::of_all(code::CONFIG_UNREADABLE, format!("the file cannot be read: {error}"), "see that it exists and may be read by this user")
+}
+
+pub(super) fn unknown_key(span: Span, name: &str, table: Table) -> Mistake {
+    let place = match table {
+        Table::Root => "at the top of the file".to_owned(),
+        table => format!("in `{}`", table.path()),
+    };
+    let elsewhere = || {
+        let homes: Vec<&str> = keys::KEYS.iter().filter(|key| key.name == name).flat_map(|key| key.tables).map(|table| table.path()).collect();
+        homes.first().map(|home| if home.is_empty() { "it stands at the top of the file".to_owned() } else { format!("it belongs into `{home}`") })
+    };
+    let hint = match (did_you_mean(name, keys::of(table).map(|key| key.name)), elsewhere()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, Some(home)) => home,
+        (None, None) => "`config reference` prints all keys".to_owned(),
+    };
+    Mistake::at(code::CONFIG_UNKNOWN_KEY, span, format!("there is no key `{name}` {place}"), hint)
+}
+
+pub(super) fn wrong_kind(span: Span, key: &Key, found: &str) -> Mistake {
+    let wanted = match key.kind {
+        Kind::Text | Kind::Path | Kind::Choice(_) => "a text",
+        Kind::Flag => "`true` or `false`",
+        Kind::Number { .. } => "a whole number",
+        Kind::Duration { .. } => "a duration, as a text with its unit",
+        Kind::Size => "a size, as a text with its unit",
+        Kind::Texts => "a list of texts",
+        Kind::Map | Kind::One(_) => "a table",
+        Kind::Many(_) => "a list of tables",
+    };
+    let hint = match key.kind {
+        Kind::One(table) => format!("write `[{}]` above its keys", table.path()),
+        Kind::Many(table) => format!("write `[[{}]]`, with two brackets, above each", table.path()),
+        _ => example(key),
+    };
+    Mistake::at(code::CONFIG_WRONG_VALUE, span, format!("`{}` is {wanted}, and this is {found}", key.name), hint)
+}
+
+/// How the value of a key is written.
+fn example(key: &Key) -> String {
+    format!("for example: {} = {}", key.name, key.example)
+}
+
+/// A text that is none of what the key takes; `why` goes on from its name.
+pub(super) fn wrong_value(span: Span, key: &Key, why: &str) -> Mistake {
+    Mistake::at(code::CONFIG_WRONG_VALUE, span, format!("`{}` {why}", key.name), example(key))
+}
+
+pub(super) fn wrong_choice(span: Span, key: &Key, found: &str, choices: &[&str]) -> Mistake {
+    let all = choices.iter().map(|choice| format!("\"{choice}\"")).collect::<Vec<_>>().join(", ");
+    let hint = match did_you_mean(found, choices.iter().copied()) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => example(key),
+    };
+    Mistake::at(code::CONFIG_WRONG_VALUE, span, format!("`{}` is one of {all}, and not \"{found}\"", key.name), hint)
+}
+
+pub(super) fn missing(span: Span, table: Table, name: &str) -> Mistake {
+    let hint = keys::find(table, name).map_or_else(String::new, example);
+    Mistake::at(code::CONFIG_MISSING, span, format!("`{}` needs `{name}`", table.path()), hint)
+}
+
+pub(super) fn no_handler(span: Span) -> Mistake {
+    let all = keys::HANDLERS.map(|name| format!("`{name}`")).join(", ");
+    Mistake::at(code::CONFIG_MISSING, span, "the route has nothing that answers", format!("give it one of {all}"))
+}
+
+pub(super) fn two_handlers(span: Span, first: &str, second: &str) -> Mistake {
+    let sentence = format!("the route has two handlers, `{first}` and `{second}`");
+    Mistake::at(code::CONFIG_CONFLICT, span, sentence, "make two routes of it, with paths, methods or a header of their own")
+}
+
+pub(super) fn means_nothing(span: Span, name: &str, with: &[&str]) -> Mistake {
+    let with = with.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
+    Mistake::at(code::CONFIG_CONFLICT, span, format!("`{name}` means nothing here"), format!("it belongs to a route with {with}"))
+}
+
+pub(super) fn conflict(span: Span, sentence: impl Into<String>, hint: impl Into<String>) -> Mistake {
+    Mistake::at(code::CONFIG_CONFLICT, span, sentence, hint)
+}
+
+pub(super) fn not_filled(span: Span, sentence: String, hint: &str) -> Mistake {
+    Mistake::at(code::CONFIG_NOT_FILLED, span, sentence, hint)
+}
+
+pub(super) fn no_file(span: Span, key: &str, path: &Path, what: &str) -> Mistake {
+    let sentence = format!("`{key}` names {}, which {what}", path.display());
+    Mistake::at(code::CONFIG_NO_FILE, span, sentence, "paths are relative to the folder of this file; capitals count").warning()
+}
+
+pub(super) fn no_host(span: Span, host: &str) -> Mistake {
+    let hint = "write it without a scheme, a port and a path: \"example.org\", or \"*.example.org\" for every name below";
+    Mistake::at(code::CONFIG_HOSTS, span, format!("`{host}` is no host"), hint)
+}
+
+pub(super) fn host_twice(span: Span, host: &str, other: &str) -> Mistake {
+    Mistake::at(code::CONFIG_HOSTS, span, format!("the host {host} belongs to the site `{other}` already"), "take it out of one of the two")
+}
+
+pub(super) fn two_defaults(span: Span, other: &str) -> Mistake {
+    let sentence = format!("the site `{other}` answers for all other hosts already");
+    Mistake::at(code::CONFIG_HOSTS, span, sentence, "give this one `hosts`, or take `default` away from one of the two")
+}
+
+pub(super) fn routes(span: Span, sentence: impl Into<String>, hint: impl Into<String>) -> Mistake {
+    Mistake::at(code::CONFIG_ROUTES, span, sentence, hint)
+}
+
+pub(super) fn no_app(span: Span, name: &str, known: &[&str]) -> Mistake {
+    let hint = match (did_you_mean(name, known.iter().copied()), known) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, []) => "this program has no app: give the route another handler".to_owned(),
+        (None, known) => format!("there is {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+    };
+    Mistake::at(code::CONFIG_NO_APP, span, format!("no app of this program is called `{name}`"), hint).warning()
+}

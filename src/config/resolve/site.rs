@@ -1,0 +1,204 @@
+//! A site and its routes.
+
+use super::{Resolve, Section, Wanted};
+use crate::config::{
+    file::Value,
+    host,
+    keys::Table,
+    mistakes,
+    model::{ErrorPages, HeaderMatch, Policy, Route, RoutePath, Site},
+    path,
+};
+use http::{HeaderName, HeaderValue, Method};
+use std::{collections::HashMap, ops::Range};
+
+impl Resolve<'_> {
+    pub(super) fn site(&mut self, section: &Section, only_one: bool) -> Site {
+        let hosts = self.hosts(section);
+        // One that was written wrongly is no reason to answer for all the others.
+        let default = section.flag("default") || section.found("hosts").is_none();
+        if section.found("hosts").is_none() && !only_one && !section.flag("default") && section.found("name").is_none() {
+            self.missing(section, Table::Site, "hosts");
+        }
+        self.check_switches(section, &hosts);
+        let policy = self.policy(section);
+        let layers = self.layers(section, None);
+        let mut routes = Vec::new();
+        let mut places = Vec::new();
+        for route in section.many("route") {
+            if let Some(resolved) = self.route(route, &policy, &layers) {
+                routes.push(resolved);
+                places.push(route.found("path").map_or_else(|| route.span.clone(), |found| found.span.clone()));
+            }
+        }
+        self.check_routes(&routes, &places);
+        let name = section.text("name").map(|(name, _)| name.to_owned()).or_else(|| hosts.first().cloned());
+        Site {
+            name: name.unwrap_or_else(|| "default".to_owned()).into(),
+            hosts,
+            default,
+            canonical_host: section.flag("canonical-host"),
+            https_redirect: section.text("https").is_some_and(|(text, _)| text == "redirect"),
+            hsts: hsts(section),
+            security_headers: section.flag("security-headers"),
+            maintenance: section.path("maintenance").map(|(path, _)| path.clone()),
+            error_pages: section.one("error-pages").map(|pages| self.error_pages(pages)).unwrap_or_default(),
+            default_policy: Policy { timeout: policy.timeout, max_body: policy.max_body.or(self.max_body), ..Policy::default() },
+            // These two are handed down to the routes.
+            policy: Policy { timeout: None, max_body: None, ..policy },
+            layers,
+            routes,
+        }
+    }
+
+    fn hosts(&mut self, section: &Section) -> Vec<String> {
+        let mut hosts = Vec::new();
+        for (text, span) in section.texts("hosts") {
+            match host::of_person(text) {
+                Some(host) if hosts.contains(&host) => self.mistakes.push(mistakes::host_twice(span.clone(), &host, "of this very list")),
+                Some(host) => hosts.push(host),
+                None => self.mistakes.push(mistakes::no_host(span.clone(), text)),
+            }
+        }
+        hosts
+    }
+
+    /// Switches that need something else to be there.
+    fn check_switches(&mut self, section: &Section, hosts: &[String]) {
+        let canonical = hosts.first().is_some_and(|host| !host.starts_with("*."));
+        if let Some(found) = section.found("canonical-host").filter(|_| section.flag("canonical-host") && !canonical) {
+            let hint = "put the host that visitors are sent to first";
+            self.mistakes.push(mistakes::conflict(found.span.clone(), "`canonical-host` needs `hosts` whose first is no wildcard", hint));
+        }
+        if let Some(found) = section.found("hsts-subdomains").filter(|_| section.found("hsts").is_none()) {
+            self.mistakes.push(mistakes::conflict(found.span.clone(), "`hsts-subdomains` means nothing without `hsts`", "add `hsts = \"1y\"`"));
+        }
+    }
+
+    fn error_pages(&mut self, section: &Section) -> ErrorPages {
+        let mut pages = ErrorPages { replace: section.flag("replace"), ..ErrorPages::default() };
+        for (status, found) in &section.pages {
+            let Value::Path(path) = &found.value else { continue };
+            self.check_path(path, found, Wanted::File);
+            match status.as_str() {
+                "4xx" => pages.client = Some(path.clone()),
+                "5xx" => pages.server = Some(path.clone()),
+                status => {
+                    if let Ok(status) = status.parse() {
+                        pages.by_status.insert(status, path.clone());
+                    }
+                }
+            }
+        }
+        pages
+    }
+
+    fn route(&mut self, section: &Section, site: &Policy, around: &crate::config::model::Layers) -> Option<Route> {
+        let path = self.route_path(section);
+        let methods = self.parsed(section, "methods", "is no method", |text| text.parse::<Method>().ok());
+        let header = section.text("header").and_then(|(text, found)| match header_match(text) {
+            Some(header) => Some(header),
+            None => self.refuse(found, "is the name of a header, or its name, a colon and its value"),
+        });
+        let handler = self.handler(section);
+        let own = self.policy(section);
+        let policy =
+            Policy { timeout: own.timeout.or(site.timeout), max_body: own.max_body.or(site.max_body).or(self.max_body), ..own };
+        let mut layers = self.layers(section, Some(around));
+        layers.rewrite = self.rewrite(section, path.as_ref());
+        layers.tenants = self.tenants(section, path.as_ref());
+        Some(Route { path: path?, methods, header, handler: handler?, policy, layers })
+    }
+
+    fn route_path(&mut self, section: &Section) -> Option<RoutePath> {
+        let Some((text, found)) = section.text("path") else {
+            self.missing(section, Table::Route, "path");
+            return None;
+        };
+        match path::of_pattern(text) {
+            Ok(pattern) => Some(RoutePath { prefix: pattern.ends_with('/') || pattern.contains("{*"), pattern }),
+            Err(why) => self.refuse(found, why),
+        }
+    }
+
+    fn rewrite(&mut self, section: &Section, path: Option<&RoutePath>) -> Option<String> {
+        let (text, found) = section.text("rewrite")?;
+        match path::of_pattern(text) {
+            Ok(pattern) => {
+                self.check_names(&pattern, found.span.clone(), path, &[]);
+                Some(pattern)
+            }
+            Err(why) => self.refuse(found, why),
+        }
+    }
+
+    fn tenants(&mut self, section: &Section, path: Option<&RoutePath>) -> Option<std::sync::Arc<[String]>> {
+        let found = section.found("tenants")?;
+        if path.is_some_and(|path| !parameters(&path.pattern).any(|name| name == "tenant")) {
+            let hint = "write the path as \"/app/{tenant}/{*rest}\"";
+            self.mistakes.push(mistakes::conflict(found.span.clone(), "`tenants` needs `{tenant}` in `path`", hint));
+        }
+        Some(section.texts("tenants").iter().map(|(name, _)| name.clone()).collect())
+    }
+
+    /// Names in braces have to be parameters of the path, or among `others`.
+    pub(super) fn check_names(&mut self, text: &str, span: Range<usize>, path: Option<&RoutePath>, others: &[&str]) {
+        let Some(path) = path else { return };
+        for name in parameters(text) {
+            if !others.contains(&name) && !parameters(&path.pattern).any(|known| known == name) {
+                let all: Vec<String> = parameters(&path.pattern).chain(others.iter().copied()).map(|name| format!("`{{{name}}}`")).collect();
+                let hint = if all.is_empty() { "`path` has no parameter".to_owned() } else { format!("there is {}", all.join(", ")) };
+                self.mistakes.push(mistakes::conflict(span.clone(), format!("`{{{name}}}` is no part of `path`"), hint));
+            }
+        }
+    }
+
+    /// No route may hide another, and none may be mistaken for another.
+    fn check_routes(&mut self, routes: &[Route], places: &[Range<usize>]) {
+        let mut table = matchit::Router::new();
+        let mut at_path: HashMap<&str, Vec<&Route>> = HashMap::new();
+        for (route, place) in routes.iter().zip(places) {
+            let pattern = route.path.pattern.as_str();
+            let before = at_path.entry(pattern).or_default();
+            if let Some(hiding) = before.iter().find(|other| hides(other, route)) {
+                let hint = "take one away, or give them different `methods` or a different `header`";
+                let how = if hiding.methods.is_empty() { "every request" } else { "the same requests" };
+                self.mistakes.push(mistakes::routes(place.clone(), format!("a route before this one answers {how} for `{pattern}`"), hint).warning());
+            }
+            if before.is_empty()
+                && let Err(error) = table.insert(pattern, ())
+            {
+                let sentence = match error {
+                    matchit::InsertError::Conflict { with } => format!("`{pattern}` cannot be told from `{with}`"),
+                    other => format!("`{pattern}` is no path of a route: {other}"),
+                };
+                self.mistakes.push(mistakes::routes(place.clone(), sentence, "give parameters at the same place the same name"));
+            }
+            before.push(route);
+        }
+    }
+}
+
+/// Whether `first` answers everything that `second` would.
+fn hides(first: &Route, second: &Route) -> bool {
+    let methods = first.methods.is_empty() || !second.methods.is_empty() && second.methods.iter().all(|method| first.methods.contains(method));
+    let header = first.header.is_none() || first.header == second.header;
+    methods && header
+}
+
+/// The names in braces of a text.
+fn parameters(text: &str) -> impl Iterator<Item = &str> {
+    text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.strip_prefix('*').unwrap_or(name))
+}
+
+fn header_match(text: &str) -> Option<HeaderMatch> {
+    let (name, value) = text.split_once(':').map_or((text, None), |(name, value)| (name, Some(value.trim())));
+    let value = value.map(HeaderValue::from_str).transpose().ok()?;
+    Some(HeaderMatch { name: name.trim().parse::<HeaderName>().ok()?, value })
+}
+
+fn hsts(section: &Section) -> Option<HeaderValue> {
+    let age = section.duration("hsts")?.as_secs();
+    let below = if section.flag("hsts-subdomains") { "; includeSubDomains" } else { "" };
+    HeaderValue::from_str(&format!("max-age={age}{below}")).ok()
+}

@@ -1,0 +1,265 @@
+//! One route: its locks, what stands around its handler, and the handler.
+
+use super::{
+    Answer, Answering, Failure, Matched,
+    auth::Guard,
+    cgi::Cgi,
+    fastcgi::FastCgi,
+    files::Files,
+    layers::Around,
+    policy::{self, Gate},
+    proxy::Proxy,
+    redirect, respond,
+    tree::{Apps, Context},
+};
+use crate::{
+    body::Body,
+    config::model::{Handler, Layers, Route as Settings},
+    diagnostic::codes as code,
+    error::BoxError,
+    ext::{Exchange, RequestExt as _},
+};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use std::sync::Arc;
+use tower_service::Service;
+
+/// What tells an app for whom it works.
+const TENANT: HeaderName = HeaderName::from_static("x-tenant-id");
+
+/// A handler, made once for all requests of its route.
+type Handle = Box<dyn Fn(Request<Body>) -> Answering + Send + Sync>;
+
+/// A route that is ready to answer.
+pub(super) struct Route {
+    methods: Vec<Method>,
+    header: Option<(HeaderName, Option<HeaderValue>)>,
+    settings: Arc<Settings>,
+    gate: Gate,
+    guard: Option<Guard>,
+    around: Around,
+    handle: Handle,
+}
+
+impl Route {
+    pub(super) fn new(settings: Settings, context: &Context) -> Self {
+        let settings = Arc::new(settings);
+        Self {
+            methods: settings.methods.clone(),
+            header: settings.header.clone().map(|header| (header.name, header.value)),
+            gate: Gate::new(&settings.policy),
+            guard: settings.layers.auth.clone().map(|auth| Guard::new(auth, context.state.as_deref())),
+            around: Around::new(&settings.layers),
+            handle: handle(&settings, context),
+            settings,
+        }
+    }
+
+    /// Whether it answers this method. A `HEAD` is a `GET` without a body.
+    pub(super) fn takes_method(&self, method: &Method) -> bool {
+        self.methods.is_empty() || self.methods.contains(method) || *method == Method::HEAD && self.methods.contains(&Method::GET)
+    }
+
+    /// Whether the request has the header that it asks for.
+    pub(super) fn takes_headers(&self, headers: &http::HeaderMap) -> bool {
+        let Some((name, wanted)) = &self.header else { return true };
+        headers.get_all(name).iter().any(|value| wanted.as_ref().is_none_or(|wanted| wanted == value))
+    }
+
+    pub(super) fn methods(&self) -> &[Method] {
+        &self.methods
+    }
+
+    pub(super) fn is_app(&self) -> bool {
+        matches!(self.settings.handler, Handler::App(_))
+    }
+
+    /// Whether scripts of other sites may ask, so that it is asked beforehand whether they may.
+    pub(super) fn has_cors(&self) -> bool {
+        self.settings.layers.cors.is_some()
+    }
+
+    /// Answers a request that this route was found for.
+    pub(super) async fn answer(&self, request: Request<Body>) -> Result<Answer, BoxError> {
+        let (request, pass) = match self.gate.enter(request) {
+            Ok(entered) => entered,
+            Err(answer) => return Ok(answer),
+        };
+        // Before anybody is asked who it is: browsers ask for permission without saying so.
+        let (before, early) = self.around.before(&request);
+        let answer = match early {
+            Some(answer) => answer,
+            None => self.answer_inside(request).await?,
+        };
+        Ok(pass.watch(self.around.after(before, answer)))
+    }
+
+    async fn answer_inside(&self, request: Request<Body>) -> Result<Answer, BoxError> {
+        let request = match &self.guard {
+            Some(guard) => match guard.pass(request).await {
+                Ok(request) => request,
+                Err(answer) => return Ok(answer),
+            },
+            None => request,
+        };
+        let request = match prepared(request, &self.settings.layers) {
+            Ok(request) => request,
+            Err(failure) => return Ok(failure.answer()),
+        };
+        match self.settings.policy.timeout {
+            Some(timeout) => policy::in_time(timeout, request, &self.handle).await,
+            None => (self.handle)(request).await,
+        }
+    }
+}
+
+/// The request as the handler sees it: for a tenant that there is, and with the path that it is meant to see.
+fn prepared(mut request: Request<Body>, layers: &Layers) -> Result<Request<Body>, Failure> {
+    // Whoever sends it is not believed.
+    request.headers_mut().remove(TENANT);
+    let matched = request.extensions().get::<Matched>().cloned().unwrap_or_default();
+    if let Some(tenants) = &layers.tenants {
+        let tenant = matched.decoded("tenant").filter(|tenant| tenants.contains(tenant)).ok_or(Failure::NOT_FOUND)?;
+        let value = HeaderValue::from_str(&tenant).map_err(|_| Failure::NOT_FOUND)?;
+        request.headers_mut().insert(TENANT, value);
+    }
+    if let Some(to) = &layers.rewrite {
+        let path = redirect::fill(to, |name| matched.param(name).unwrap_or_default().to_owned());
+        let path = if path.is_empty() { "/" } else { &path };
+        let target = request.uri().query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+        *request.uri_mut() = target.parse::<Uri>().map_err(|_| Failure::NOT_FOUND)?;
+        let rest = path.to_owned();
+        request.extensions_mut().insert(Matched { rest, ..matched });
+    }
+    Ok(request)
+}
+
+/// The handler of a route as a function.
+fn handle(settings: &Settings, context: &Context) -> Handle {
+    match &settings.handler {
+        Handler::Files(files) => {
+            let files = Files::new(files.clone());
+            // What lies at the top of a site stands before an app that has no route: an app brings its pages, its operator the files.
+            match (settings.path.pattern == "/", context.implied_app()) {
+                (true, Some(app)) => files_then_app(files, app, Arc::clone(&context.apps), Arc::clone(&context.site)),
+                _ => service(files),
+            }
+        }
+        Handler::App(name) => app(name.clone(), Arc::clone(&context.apps), Arc::clone(&context.site), settings.layers.rewrite.is_some()),
+        Handler::Redirect(redirect) => ready(redirect.clone(), redirect::answer),
+        Handler::Respond(respond) => ready(respond.clone(), respond::answer),
+        Handler::Proxy(proxy) => service(Proxy::new(proxy.clone(), Arc::clone(&context.trusted))),
+        Handler::FastCgi(fastcgi) => service(FastCgi::new(fastcgi.clone())),
+        Handler::Cgi(cgi) => service(Cgi::new(cgi.clone())),
+        Handler::Health => ready((), |(), _| super::own::health()),
+        Handler::Metrics => ready((), |(), _| super::own::metrics()),
+        Handler::Status => ready((), |(), request| super::own::status(request)),
+    }
+}
+
+/// A tower service as a function.
+fn service<S>(service: S) -> Handle
+where
+    S: Service<Request<Body>, Response = Answer, Error = BoxError, Future = Answering> + Clone + Send + Sync + 'static,
+{
+    Box::new(move |request| service.clone().call(request))
+}
+
+/// A handler that answers at once.
+fn ready<T: Send + Sync + 'static>(settings: T, answer: fn(&T, &Request<Body>) -> Answer) -> Handle {
+    Box::new(move |request| {
+        let answer = answer(&settings, &request);
+        Box::pin(std::future::ready(Ok(answer)))
+    })
+}
+
+/// An app of the program. It sees what follows the prefix of its route, as if it lived there, unless the path was chosen for it.
+fn app(name: String, apps: Arc<Apps>, site: Arc<str>, rewritten: bool) -> Handle {
+    Box::new(move |request| {
+        let request = if rewritten { placed(request, &site, None) } else { mounted(request, &site) };
+        match apps.call(&name, request) {
+            Some(call) => call,
+            None => {
+                tracing::warn!(target: "lodger", "{}: no app of this program is called `{name}`", code::CONFIG_NO_APP);
+                Box::pin(std::future::ready(Ok(Failure::new(StatusCode::SERVICE_UNAVAILABLE, code::CONFIG_NO_APP).answer())))
+            }
+        }
+    })
+}
+
+/// Files first; what is not there, and every method that files do not know, is the app's.
+fn files_then_app(files: Files, name: String, apps: Arc<Apps>, site: Arc<str>) -> Handle {
+    let app = Arc::new(app(name, apps, site, false));
+    Box::new(move |request| {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return app(request);
+        }
+        let (mut files, app) = (files.clone(), Arc::clone(&app));
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let answer = files.call(Request::from_parts(parts.clone(), Body::empty())).await?;
+            if answer.status() == StatusCode::NOT_FOUND { app(Request::from_parts(parts, body)).await } else { Ok(answer) }
+        })
+    })
+}
+
+/// The request as an app sees it that lives below the prefix of its route.
+fn mounted(mut request: Request<Body>, site: &Arc<str>) -> Request<Body> {
+    let depth = request.extensions().get::<Matched>().map_or(0, |matched| depth(request.uri().path(), &matched.rest));
+    if depth == 0 {
+        return placed(request, site, None);
+    }
+    let uri = request.uri();
+    let (prefix, rest) = uri.path().split_at(offset(uri.path(), depth));
+    let mount = format!("{}{prefix}", request.mount());
+    let rest = if rest.is_empty() { "/" } else { rest };
+    let target = uri.query().map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}"));
+    // It was part of a URI.
+    if let Ok(target) = target.parse() {
+        *request.uri_mut() = target;
+    }
+    placed(request, site, Some(mount))
+}
+
+fn placed(mut request: Request<Body>, site: &Arc<str>, mount: Option<String>) -> Request<Body> {
+    let exchange = request.exchange().placed(site, mount);
+    request.extensions_mut().insert::<Exchange>(exchange);
+    request
+}
+
+/// How many segments of a path stand before the rest that a route left. In both, slashes beside one another count as one.
+fn depth(path: &str, rest: &str) -> usize {
+    let count = |path: &str| path.split('/').filter(|segment| !segment.is_empty()).count();
+    count(path).saturating_sub(count(rest))
+}
+
+/// Where in a path the segment after so many others begins, with its slash.
+fn offset(path: &str, depth: usize) -> usize {
+    let (mut at, mut left) = (0, depth);
+    for segment in path.split_inclusive('/') {
+        if left == 0 {
+            break;
+        }
+        left -= usize::from(!segment.trim_end_matches('/').is_empty());
+        at += segment.trim_end_matches('/').len() + usize::from(left > 0 && segment.ends_with('/'));
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefix_of_a_route_is_cut_off_however_its_slashes_were_written() {
+        for (path, rest, expected) in [
+            ("/api/users/7", "/users/7", ("/api", "/users/7")),
+            ("//api//users", "/users", ("//api", "//users")),
+            ("/api/", "/", ("/api", "/")),
+            ("/api", "/", ("/api", "")),
+            ("/a/b/c", "/c", ("/a/b", "/c")),
+            ("/x", "/x", ("", "/x")),
+        ] {
+            assert_eq!(path.split_at(offset(path, depth(path, rest))), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! [`Tree`]: all sites of a `lodger.toml` as one tower service, with the apps of the program in it.
+
+use super::{
+    Answer, Answering, Failure,
+    broken::Broken,
+    failure::with_page,
+    site::Site,
+    watch::Watch,
+};
+use crate::{
+    app::{App, BoxApp},
+    body::Body,
+    config::{
+        Config, host,
+        address::Network,
+        model::{ErrorPages, Policy, Server},
+    },
+    diagnostic::{Mistakes, codes as code},
+    error::BoxError,
+    ext::RequestExt as _,
+    life,
+};
+use http::{Request, StatusCode, header};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    task::{self, Poll},
+};
+use tower_service::Service;
+
+/// The sites of a [`Config`] as an app: it finds the site and the route of a request and lets the handler answer.
+///
+/// `lodger::run` makes one by itself when a `lodger.toml` lies beside the program. Make one by hand to mount several apps:
+///
+/// ```no_run
+/// # use axum::Router;
+/// # fn main() -> Result<(), lodger::BoxError> {
+/// # let (api, shop) = (Router::<()>::new(), Router::<()>::new());
+/// let config = lodger::config::Config::load("lodger.toml")?;
+/// let tree = lodger::handler::Tree::new(&config)?.with_app("api", api).with_app("app", shop);
+/// lodger::run(tree);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A site without a route to an app ends in `/` → `app`, if there is an app of that name. The file is looked at again with requests, at most once a second, and a changed one is
+/// taken over without losing a request; one with mistakes changes nothing.
+#[derive(Clone)]
+pub struct Tree(Arc<Live>);
+
+struct Live {
+    current: RwLock<Arc<State>>,
+    apps: Arc<Apps>,
+    watch: Option<Watch>,
+}
+
+/// What is served just now.
+enum State {
+    Sites(Box<Sites>),
+    /// There was never a configuration that could be used.
+    Broken(Box<Broken>),
+}
+
+/// The apps of the program by their names.
+#[derive(Default)]
+pub(super) struct Apps(RwLock<Vec<(String, Mutex<BoxApp>)>>);
+
+impl Apps {
+    fn put(&self, name: &str, app: BoxApp) {
+        let mut apps = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        apps.retain(|(known, _)| known != name);
+        apps.push((name.to_owned(), Mutex::new(app)));
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).iter().any(|(known, _)| known == name)
+    }
+
+    /// Calls an app; `None` where there is none of this name.
+    pub(super) fn call(&self, name: &str, request: Request<Body>) -> Option<Answering> {
+        let apps = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (_, app) = apps.iter().find(|(known, _)| known == name)?;
+        // Held while the app is cloned for the request, and no longer.
+        let app = app.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(app.call(request))
+    }
+}
+
+/// The name of the app that is given to `run`.
+pub(crate) const APP: &str = "app";
+
+/// What handlers are made with.
+pub(super) struct Context {
+    pub(super) apps: Arc<Apps>,
+    pub(super) site: Arc<str>,
+    pub(super) trusted: Arc<[Network]>,
+    /// The state directory, where one of the handlers of the site needs it.
+    pub(super) state: Option<PathBuf>,
+    /// What holds for a route that nobody wrote.
+    pub(super) default_policy: Policy,
+    has_app: bool,
+}
+
+impl Context {
+    /// The app that answers what nothing else does.
+    pub(super) fn implied_app(&self) -> Option<String> {
+        (!self.has_app && self.apps.has(APP)).then(|| APP.to_owned())
+    }
+}
+
+impl std::fmt::Debug for Tree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tree").finish_non_exhaustive()
+    }
+}
+
+impl Tree {
+    /// A tree of the sites of `config`, without apps.
+    ///
+    /// # Errors
+    ///
+    /// None so far: what is wrong with a file is found when it is read. The signature leaves room for handlers that cannot be made.
+    pub fn new(config: &Config) -> Result<Self, BoxError> {
+        let watch = Watch::new(config.path());
+        Ok(Self::with_state(State::Sites(Box::new(Sites::new(config))), Some(watch)))
+    }
+
+    /// A tree for a file with mistakes: visitors are told that the site cannot answer, its operator what is wrong. It goes over to the file once that is mended.
+    pub(crate) fn broken(path: &Path, mistakes: Mistakes) -> Self {
+        let broken = Broken::new(mistakes);
+        Self::with_state(State::Broken(Box::new(broken)), Some(Watch::new(path)))
+    }
+
+    fn with_state(state: State, watch: Option<Watch>) -> Self {
+        Self(Arc::new(Live { current: RwLock::new(Arc::new(state)), apps: Arc::default(), watch }))
+    }
+
+    /// Mounts an app, which routes name by `app = "name"`. It takes the place of one of the same name.
+    #[must_use]
+    pub fn with_app(self, name: &str, app: impl App) -> Self {
+        self.0.apps.put(name, app.into_box());
+        self
+    }
+
+    /// The same for an app that is boxed already.
+    pub(crate) fn with_box(self, name: &str, app: BoxApp) -> Self {
+        self.0.apps.put(name, app);
+        self
+    }
+}
+
+impl Live {
+    fn current(&self) -> Arc<State> {
+        if self.watch.as_ref().is_some_and(Watch::has_changed) {
+            self.read_again();
+        }
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Goes over to what the file says now. Requests in work keep what they began with.
+    fn read_again(&self) {
+        let Some(watch) = &self.watch else { return };
+        let before = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
+        let state = match (Config::load(watch.path()), &*before) {
+            (Ok(config), before) => {
+                if let State::Sites(sites) = before
+                    && sites.server != *config.server()
+                {
+                    tracing::warn!(target: "lodger", "{}: what changed below [server] in {} waits for the next process", code::CONFIG_NEEDS_RESTART, watch.path().display());
+                }
+                tracing::info!(target: "lodger", "{} is in force as it is now", watch.path().display());
+                super::broken::forget();
+                State::Sites(Box::new(Sites::new(&config)))
+            }
+            (Err(mistakes), State::Sites(_)) => {
+                super::broken::tell(&mistakes, "the configuration before it goes on");
+                return;
+            }
+            (Err(mistakes), State::Broken(_)) => State::Broken(Box::new(Broken::new(mistakes))),
+        };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
+    }
+}
+
+impl Service<Request<Body>> for Tree {
+    type Response = Answer;
+    type Error = BoxError;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answering {
+        let state = self.0.current();
+        let apps = Arc::clone(&self.0.apps);
+        Box::pin(async move {
+            match &*state {
+                State::Sites(sites) => sites.answer(request, apps).await,
+                State::Broken(broken) => Ok(broken.answer(&request)),
+            }
+        })
+    }
+}
+
+/// All sites, found by their hosts in the same time however many there are.
+struct Sites {
+    list: Vec<Site>,
+    exact: HashMap<Box<str>, usize>,
+    /// Without the star and its dot.
+    below: HashMap<Box<str>, usize>,
+    default: Option<usize>,
+    server: Server,
+    trusted: Arc<[Network]>,
+}
+
+impl Sites {
+    fn new(config: &Config) -> Self {
+        let (mut exact, mut below, mut default) = (HashMap::new(), HashMap::new(), None);
+        for (at, site) in config.sites().iter().enumerate() {
+            for host in &site.hosts {
+                match host.strip_prefix("*.") {
+                    Some(domain) => below.insert(domain.into(), at),
+                    None => exact.insert(host.as_str().into(), at),
+                };
+            }
+            default = default.or(site.default.then_some(at));
+        }
+        let server = config.server().clone();
+        let trusted = server.trusted_proxies.as_slice().into();
+        let list = config.sites().iter().map(|site| Site::new(Arc::clone(site))).collect();
+        Self { list, exact, below, default, server, trusted }
+    }
+
+    /// The site of a host in its normal form: its own, else that of the nearest name above it, else the default.
+    fn find(&self, host: &str) -> Option<usize> {
+        if let Some(at) = self.exact.get(host) {
+            return Some(*at);
+        }
+        let mut name = host;
+        while let Some((_, above)) = name.split_once('.').filter(|_| !self.below.is_empty()) {
+            if let Some(at) = self.below.get(above) {
+                return Some(*at);
+            }
+            name = above;
+        }
+        self.default
+    }
+
+    async fn answer(&self, request: Request<Body>, apps: Arc<Apps>) -> Result<Answer, BoxError> {
+        let written = request.host().map(ToOwned::to_owned).unwrap_or_default();
+        let host = host::normal(&written);
+        let found = self.find(&host);
+        let failure = match found {
+            None => Some(Failure::new(StatusCode::MISDIRECTED_REQUEST, code::UNKNOWN_HOST)),
+            Some(at) if self.server.strict_sni && self.has_wrong_sni(&request, at) => {
+                Some(Failure::new(StatusCode::MISDIRECTED_REQUEST, code::WRONG_SNI))
+            }
+            Some(_) => None,
+        };
+        let site = found.and_then(|at| self.list.get(at));
+        let (Some(site), None) = (site, failure) else {
+            let accept = request.headers().get(header::ACCEPT).cloned();
+            return Ok(with_page(failure.unwrap_or(Failure::NOT_FOUND).answer(), &ErrorPages::default(), accept.as_ref()));
+        };
+        site.answer(request, &host, |name, has_app| self.context(site, apps, name, has_app)).await
+    }
+
+    /// Whether the name that was used for TLS belongs to another site. Where it is not known, nobody can tell.
+    fn has_wrong_sni(&self, request: &Request<Body>, site: usize) -> bool {
+        let name = request.cgi_vars().get("SSL_TLS_SNI").and_then(|name| std::str::from_utf8(name).ok()).filter(|name| !name.is_empty());
+        name.is_some_and(|name| self.find(&host::normal(name)) != Some(site))
+    }
+
+    fn context(&self, site: &Site, apps: Arc<Apps>, name: Arc<str>, has_app: bool) -> Context {
+        let needs_state = site.settings.routes.iter().any(|route| route.layers.auth.as_ref().is_some_and(|auth| auth.needs_state()))
+            || site.settings.layers.auth.as_ref().is_some_and(|auth| auth.needs_state());
+        let state = needs_state.then(state_dir).flatten();
+        let default_policy = site.settings.default_policy.clone();
+        Context { apps, site: name, trusted: Arc::clone(&self.trusted), state, default_policy, has_app }
+    }
+}
+
+fn state_dir() -> Option<PathBuf> {
+    match life::state_dir() {
+        Ok(path) => Some(path.to_owned()),
+        Err(error) => {
+            tracing::warn!(target: "lodger", "{error}");
+            None
+        }
+    }
+}
