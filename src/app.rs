@@ -16,18 +16,32 @@ pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>
 
 /// Any app, behind one type.
 #[doc(hidden)]
-pub struct BoxApp(Box<dyn Callable>);
+pub struct BoxApp {
+    callable: Box<dyn Callable>,
+    #[cfg(feature = "site")]
+    is_tree: bool,
+}
 
 impl BoxApp {
     /// Calls a clone of the app, once it is ready. A clone that panics does so here, the app itself not before the call is polled.
     pub(crate) fn call(&self, request: Request<Body>) -> Call {
-        self.0.call(request)
+        self.callable.call(request)
+    }
+
+    /// Whether it is a tree of sites already.
+    #[cfg(feature = "site")]
+    pub(crate) fn is_tree(&self) -> bool {
+        self.is_tree
     }
 }
 
 impl Clone for BoxApp {
     fn clone(&self) -> Self {
-        Self(self.0.clone_box())
+        Self {
+            callable: self.callable.clone_box(),
+            #[cfg(feature = "site")]
+            is_tree: self.is_tree,
+        }
     }
 }
 
@@ -71,7 +85,12 @@ where
     B::Error: Into<BoxError>,
 {
     fn into_box(self) -> BoxApp {
-        BoxApp(Box::new(self.map_response(|response: Response<B>| response.map(|body| body.map_err(Into::into).boxed_unsync())).map_err(Into::into)))
+        let service = self.map_response(|response: Response<B>| response.map(|body| body.map_err(Into::into).boxed_unsync())).map_err(Into::into);
+        BoxApp {
+            callable: Box::new(service),
+            #[cfg(feature = "site")]
+            is_tree: std::any::TypeId::of::<S>() == std::any::TypeId::of::<crate::handler::Tree>(),
+        }
     }
 }
 

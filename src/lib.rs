@@ -58,11 +58,15 @@ pub mod handler;
 mod limits;
 mod page;
 mod settings;
+mod trust;
 mod profile;
 mod error;
 mod diagnostic;
 mod telemetry;
 mod life;
+#[cfg(feature = "site")]
+mod configured;
+mod unbuilt;
 mod run;
 mod serve;
 mod process;

@@ -1,13 +1,11 @@
 //! [`run`](crate::run()): a whole program in one call. Decides who started it first, then makes a runtime of the right size, then serves.
 
 use crate::{
-    app::{App as _, BoxApp, IntoApp, ResponseBody},
-    body::Body,
+    app::IntoApp,
     diagnostic::codes as code,
-    error::{BoxError, Error},
+    error::Error,
     gateway::{Decision, Handed, Ownership, Terms, Vars, decide, fd0, http::is_lsnode, passenger::WORK_DIR, systemd},
     limits::Limits,
-    page::{self, Form},
     process::{Start, serve_cgi, serve_passenger, serve_sockets},
     profile::Profile,
     serve::{arguments, meant_for_another, runtime_error, started_by_nobody},
@@ -15,9 +13,13 @@ use crate::{
     sys,
     telemetry::log,
     transport::{door::Door, stdio},
+    unbuilt::Unbuilt,
 };
-use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
+#[cfg(feature = "site")]
+use crate::{
+    configured::{self, Configured},
+    handler::APP,
+};
 use std::{
     ffi::OsString,
     future::pending,
@@ -25,9 +27,6 @@ use std::{
     marker::PhantomData,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
-    task::Poll,
-    time::{Duration, Instant},
 };
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -36,9 +35,6 @@ const BLOCKING_THREADS: usize = 4;
 
 /// How many connections are heard of with one look at the kernel. Room for them is made at every start, and few processes hear of more at once.
 const EVENTS: usize = 128;
-
-/// How long after a failed start the next try waits at least.
-const START_AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs `app` as a whole program: behind a web server it serves, in a terminal it is a command line.
 ///
@@ -78,6 +74,8 @@ pub struct Program<A, M> {
     app: A,
     settings: Settings,
     worker_threads: usize,
+    /// The app only says that nobody made one; a tree of sites does without it.
+    is_placeholder: bool,
     shape: PhantomData<fn() -> M>,
 }
 
@@ -90,7 +88,12 @@ impl<A, M> std::fmt::Debug for Program<A, M> {
 impl<M, A: IntoApp<M>> Program<A, M> {
     /// A program that serves `app` with the default limits on one thread.
     pub fn new(app: A) -> Self {
-        Self { app, settings: Settings::default(), worker_threads: 1, shape: PhantomData }
+        Self { app, settings: Settings::default(), worker_threads: 1, is_placeholder: false, shape: PhantomData }
+    }
+
+    /// A program that is its `lodger.toml` alone, as the stock binary is: `app` answers where there is no such file, and its sites do not know it.
+    pub fn of_sites(app: A) -> Self {
+        Self { is_placeholder: true, ..Self::new(app) }
     }
 
     /// Sets the limits.
@@ -119,22 +122,98 @@ impl<M, A: IntoApp<M>> Program<A, M> {
             let hint = "call `lodger::serve(app).await` there instead, or take `#[tokio::main]` away";
             return report(&Error::new(code::INSIDE_A_RUNTIME, crate::Blame::App, "`lodger::run` was called inside a tokio runtime", hint), 2);
         }
-        log::install();
-        log::install_panic_hook();
         let environment: Vec<_> = std::env::vars_os().collect();
-        match decide(&fd0::facts(&environment, arguments)) {
-            Decision::Passenger(folder) => self.passenger(folder),
-            Decision::Cgi => self.cgi(&environment),
-            Decision::Socket(path) => self.command_line(&arguments(), Some(path)),
+        let decision = decide(&fd0::facts(&environment, arguments));
+        let is_sure = matches!(decision, Decision::Activated(_) | Decision::Listen | Decision::Connection { certain: true });
+        if is_sure {
+            // Behind a listener no visitor can set arguments.
+            return self.configure(Some(&arguments())).serve(&decision);
+        }
+        match decision {
+            Decision::Passenger(folder) => self.configure(Some(&arguments())).passenger(folder),
+            // RFC 3875, 4.4: here arguments may come out of a query string.
+            Decision::Cgi => self.configure(None).cgi(&environment),
+            undecided => self.by_hand(&undecided),
+        }
+    }
+
+    /// Started by a person, or by somebody who has not said a word.
+    fn by_hand(self, decision: &Decision) -> ExitCode {
+        match decision {
+            Decision::Socket(path) => self.command_line(&arguments(), Some(path.clone())),
             Decision::CommandLine => match systemd::meant_for_another().filter(|_| arguments().is_empty()) {
                 Some(pid) => report(&meant_for_another(pid), 2),
                 None => self.command_line(&arguments(), None),
             },
             Decision::Connection { certain: false } if !fd0::somebody_speaks() => self.command_line(&arguments(), None),
-            handed => self.serve(&handed),
+            handed => self.configure(Some(&arguments())).serve(handed),
         }
     }
 
+    /// Reads `lodger.toml`, and installs the log as it wants it. Of the arguments only the one that names the file is looked at.
+    #[cfg(feature = "site")]
+    fn configure(self, args: Option<&[OsString]>) -> Ready<A, M> {
+        let told = args.and_then(configured::argument);
+        self.configure_with(told.as_deref())
+    }
+
+    #[cfg(feature = "site")]
+    fn configure_with(mut self, told: Option<&Path>) -> Ready<A, M> {
+        let configured = Configured::read(told);
+        log::install(configured.log());
+        log::install_panic_hook();
+        configured.warn(if self.is_placeholder { &[] } else { &[APP] });
+        configured.apply(&mut self.settings, &mut self.worker_threads);
+        Ready { program: self, configured }
+    }
+
+    #[cfg(not(feature = "site"))]
+    fn configure(self, _args: Option<&[OsString]>) -> Ready<A, M> {
+        self.configure_with(None)
+    }
+
+    #[cfg(not(feature = "site"))]
+    fn configure_with(self, _told: Option<&Path>) -> Ready<A, M> {
+        log::install(None);
+        log::install_panic_hook();
+        Ready { program: self }
+    }
+
+    /// Listens on a Unix socket of our own. `config` names a `lodger.toml` that lies elsewhere.
+    pub(crate) fn listen_at(self, path: &Path, mode: u32, config: Option<&Path>) -> ExitCode {
+        self.configure_with(config).listen_at(path, mode)
+    }
+
+    #[cfg(feature = "cli")]
+    fn command_line(self, args: &[OsString], _socket: Option<PathBuf>) -> ExitCode {
+        log::install(None);
+        log::install_panic_hook();
+        crate::cli::main(args, self)
+    }
+
+    #[cfg(not(feature = "cli"))]
+    fn command_line(self, args: &[OsString], socket: Option<PathBuf>) -> ExitCode {
+        match socket {
+            Some(path) => self.configure(Some(args)).listen_at(&path, crate::gateway::socket_mode_argument(args).unwrap_or(0o660)),
+            None => report(&started_by_nobody(), 2),
+        }
+    }
+
+    /// Whether the sites of a file know its app.
+    #[cfg(feature = "cli")]
+    pub(crate) fn has_app(&self) -> bool {
+        !self.is_placeholder
+    }
+}
+
+/// A program that knows who started it and what its file says.
+struct Ready<A, M> {
+    program: Program<A, M>,
+    #[cfg(feature = "site")]
+    configured: Configured,
+}
+
+impl<M, A: IntoApp<M>> Ready<A, M> {
     /// Serves what was handed over.
     fn serve(self, handed: &Decision) -> ExitCode {
         let start = match Start::take(handed, Terms::take()) {
@@ -151,8 +230,8 @@ impl<M, A: IntoApp<M>> Program<A, M> {
     }
 
     fn accept(self, start_with: Start) -> ExitCode {
-        let settings = self.settings.clone();
-        self.block_on(|app| async move { serve_sockets(start_with, start(app), settings, pending()).await.map(|()| ExitCode::SUCCESS) })
+        let settings = self.program.settings.clone();
+        self.block_on(|app| async move { serve_sockets(start_with, app.start::<M>(), settings, pending()).await.map(|()| ExitCode::SUCCESS) })
     }
 
     fn cgi(mut self, environment: &Vars) -> ExitCode {
@@ -162,10 +241,10 @@ impl<M, A: IntoApp<M>> Program<A, M> {
             sys::forget_http_proxy();
         }
         // One request needs one thread.
-        self.worker_threads = 1;
-        let settings = self.settings.clone();
+        self.program.worker_threads = 1;
+        let settings = self.program.settings.clone();
         self.block_on(|app| async move {
-            let whole = serve_cgi(vars, start(app), settings).await?;
+            let whole = serve_cgi(vars, app.start::<M>(), settings).await?;
             Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         })
     }
@@ -175,15 +254,15 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         sys::close_on_exec_from(3);
         // A program of this kind that the app starts was not started by Passenger.
         sys::forget_variables([WORK_DIR.into()]);
-        let settings = self.settings.clone();
+        let settings = self.program.settings.clone();
         self.block_on(|app| async move {
-            let app = async { build(&app).await.map_err(app_did_not_start) };
+            let app = app.start_or_fail::<M>();
             serve_passenger(folder, app, settings, pending()).await.map(|()| ExitCode::SUCCESS)
         })
     }
 
     /// Listens on a Unix socket of our own.
-    pub(crate) fn listen_at(self, path: &Path, mode: u32) -> ExitCode {
+    fn listen_at(self, path: &Path, mode: u32) -> ExitCode {
         let open = Door::open(path, mode).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())));
         let unusable = |error| {
             let hint = "name a path of less than 100 bytes in a folder that exists and that you may write to, where nobody else listens and no other file lies";
@@ -200,17 +279,30 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         }
     }
 
-    fn block_on<F>(self, serve: impl FnOnce(A) -> F) -> ExitCode
+    #[cfg(feature = "site")]
+    fn unbuilt(self) -> Unbuilt<A> {
+        let Program { app, is_placeholder, .. } = self.program;
+        let configured = self.configured;
+        Unbuilt::new(app, move |app| configured.surround(app, is_placeholder))
+    }
+
+    #[cfg(not(feature = "site"))]
+    fn unbuilt(self) -> Unbuilt<A> {
+        Unbuilt::new(self.program.app, |app| app)
+    }
+
+    fn block_on<F>(self, serve: impl FnOnce(Unbuilt<A>) -> F) -> ExitCode
     where
         F: Future<Output = Result<ExitCode, Error>> + Send + 'static,
     {
-        let runtime = match runtime(self.worker_threads) {
+        let threads = self.program.worker_threads;
+        let runtime = match runtime(threads) {
             Ok(runtime) => runtime,
             Err(error) => return report(&runtime_error(error.to_string()), 1),
         };
-        let serve = serve(self.app);
+        let serve = serve(self.unbuilt());
         // What `block_on` runs itself stays outside the workers of several threads, and would wake one of them up for each connection.
-        let result = if self.worker_threads > 1 {
+        let result = if threads > 1 {
             let served = runtime.block_on(runtime.spawn(serve));
             served.unwrap_or_else(|error| Err(runtime_error(error.to_string())))
         } else {
@@ -224,19 +316,6 @@ impl<M, A: IntoApp<M>> Program<A, M> {
             runtime.shutdown_background();
         }
         result.unwrap_or_else(|error| report(&error, 1))
-    }
-
-    #[cfg(feature = "cli")]
-    fn command_line(self, args: &[OsString], _socket: Option<PathBuf>) -> ExitCode {
-        crate::cli::main(args, self)
-    }
-
-    #[cfg(not(feature = "cli"))]
-    fn command_line(self, args: &[OsString], socket: Option<PathBuf>) -> ExitCode {
-        match socket {
-            Some(path) => self.listen_at(&path, crate::gateway::socket_mode_argument(args).unwrap_or(0o660)),
-            None => report(&started_by_nobody(), 2),
-        }
     }
 }
 
@@ -253,6 +332,8 @@ fn note_arguments(args: &[OsString]) {
     let understood = match args {
         [] => true,
         [verb] if verb == "serve" => true,
+        #[cfg(feature = "site")]
+        args if configured::argument(args).is_some() => true,
         _ => is_lsnode(),
     };
     if !understood {
@@ -275,72 +356,4 @@ pub(crate) fn report(error: &Error, exit: u8) -> ExitCode {
     // There is nobody left to tell when even stderr is gone.
     let _ = writeln!(io::stderr(), "{}", error.report());
     ExitCode::from(exit)
-}
-
-/// Builds the app; when that fails, an app that says so and tries again.
-async fn start<M>(app: impl IntoApp<M>) -> BoxApp {
-    match build(&app).await {
-        Ok(app) => app,
-        Err(error) => retrying(app, &error),
-    }
-}
-
-async fn build<M>(app: &impl IntoApp<M>) -> Result<BoxApp, BoxError> {
-    let mut building = std::pin::pin!(app.build());
-    let built = std::future::poll_fn(|cx| match log::guard(|| building.as_mut().poll(cx)) {
-        Ok(poll) => poll.map(Ok),
-        Err(panic) => Poll::Ready(Err(panic)),
-    });
-    built.await.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()))
-}
-
-fn app_did_not_start(cause: BoxError) -> Error {
-    let hint = "look for files beside the program, since a web server sets no HOME, and read what the app printed to the log";
-    Error::new(code::APP_DID_NOT_START, crate::Blame::App, "the app could not start", hint).with_source(cause)
-}
-
-fn note_failed_start(error: &BoxError) {
-    tracing::error!(target: "lodger", "{}: the app could not start: {error}", code::APP_DID_NOT_START);
-}
-
-/// An app that could not start: each request that comes a while after the last try tries again, all others get a page that says so.
-fn retrying<M>(app: impl IntoApp<M>, error: &BoxError) -> BoxApp {
-    struct Start {
-        built: Option<BoxApp>,
-        tried: Instant,
-    }
-    note_failed_start(error);
-    let app = Arc::new(app);
-    let start = Arc::new(tokio::sync::Mutex::new(Start { built: None, tried: Instant::now() }));
-    let service = tower::service_fn(move |request: Request<Body>| {
-        let (app, start) = (Arc::clone(&app), Arc::clone(&start));
-        async move {
-            let mut start = start.lock().await;
-            if start.built.is_none() && start.tried.elapsed() >= START_AGAIN {
-                match build(&*app).await {
-                    Ok(app) => start.built = Some(app),
-                    Err(error) => note_failed_start(&error),
-                }
-                start.tried = Instant::now();
-            }
-            let call = start.built.as_ref().map(|app| app.call(request));
-            drop(start);
-            match call {
-                Some(call) => call.await,
-                None => unavailable(),
-            }
-        }
-    });
-    service.into_box()
-}
-
-fn unavailable() -> Result<Response<ResponseBody>, BoxError> {
-    let status = StatusCode::SERVICE_UNAVAILABLE;
-    let page = page::of(status, Some(code::APP_DID_NOT_START.as_str()), Form::Html);
-    let response = Response::builder()
-        .status(status)
-        .header(header::CONTENT_TYPE, "text/html; charset=utf-8")
-        .header(header::CACHE_CONTROL, "no-store")
-        .header(header::RETRY_AFTER, "5");
-    Ok(response.body(Full::from(page).map_err(Into::into).boxed_unsync())?)
 }

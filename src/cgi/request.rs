@@ -6,7 +6,7 @@ use super::{
     names::{self, Var},
     uri::{self, Target},
 };
-use crate::profile::Profile;
+use crate::{profile::Profile, trust::Trusted};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
@@ -62,6 +62,8 @@ pub(crate) struct Context<'a> {
     /// The headers as the client wrote them, as ranges of the bytes of the variables, where the protocol carries them. They are taken instead of the `HTTP_*` variables, in which
     /// `X_Y` and `X-Y` are one.
     pub(crate) headers: Option<&'a [PairSpan]>,
+    /// Whose `X-Forwarded-*` headers are believed beside those of this machine.
+    pub(crate) trusted: Option<&'a Trusted>,
 }
 
 /// What the variables say that mean something here. Of a repeated one the last counts: nginx sends a variable that was set twice in its
@@ -137,7 +139,7 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
         ends_mount_with_slash: context.profile.ends_mount_with_slash,
     })
     .to_owned();
-    let origin = origin_facts(&known, &headers, authority.as_ref())?;
+    let origin = origin_facts(&known, &headers, authority.as_ref(), context.trusted)?;
     let mut parts = http::Request::new(()).into_parts().0;
     parts.method = method;
     parts.version = version(known.protocol);
@@ -334,13 +336,13 @@ struct Origin {
 ///
 /// REMOTE_ADDR, HTTPS and REQUEST_SCHEME are the truth of the web server; `X-Forwarded-*` counts when its peer is a front of the
 /// same machine.
-fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Authority>) -> Result<Origin, VarError> {
+fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Authority>, proxies: Option<&Trusted>) -> Result<Origin, VarError> {
     if known.hosts_differ {
         // RFC 9112, 3.2: a server MUST respond with 400 to a message "that contains more than one Host header field line".
         return Err(VarError::Host);
     }
     let ip = ip_addr(known.remote_addr);
-    let trusted = ip.is_some_and(|ip| ip.is_loopback() || is_same_addr(ip, known));
+    let trusted = ip.is_some_and(|ip| ip.is_loopback() || is_same_addr(ip, known) || proxies.is_some_and(|proxies| proxies.holds(ip)));
     let forwarded = |name| trusted.then(|| last_of(headers, name)).flatten();
     let https = match forwarded(&X_FORWARDED_PROTO) {
         Some(proto) => proto.eq_ignore_ascii_case(b"https"),

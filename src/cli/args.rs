@@ -11,10 +11,23 @@ use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};
 #[derive(Debug)]
 pub(super) enum Asked {
     Nothing,
-    Serve { socket: Option<PathBuf>, mode: u32 },
+    Serve {
+        socket: Option<PathBuf>,
+        mode: u32,
+        config: Option<PathBuf>,
+    },
     Request(RequestArgs),
     Init(InitArgs),
     Explain(Option<Page>),
+    #[cfg(feature = "site")]
+    Check {
+        config: Option<PathBuf>,
+    },
+    #[cfg(feature = "site")]
+    Config {
+        what: ConfigVerb,
+        config: Option<PathBuf>,
+    },
 }
 
 /// Help that was asked for, or a mistake.
@@ -41,12 +54,16 @@ const EXAMPLES: &str = "Examples:
 
 /// A web application for shared hosting. Behind a web server it needs no arguments.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 80, args_conflicts_with_subcommands = true)]
+#[command(version, max_term_width = 80)]
 struct CommandLine {
     #[command(subcommand)]
     verb: Option<Verb>,
     #[command(flatten)]
     serve: ServeArgs,
+    /// The lodger.toml, when it does not lie beside the program; the variable LODGER_CONFIG names it too
+    #[cfg(feature = "site")]
+    #[arg(long, value_name = "PATH", global = true)]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,12 +79,33 @@ enum Verb {
     ///
     /// For Phusion Passenger that is Passengerfile.json, which names this program. What else is to be done is printed.
     Init(InitArgs),
+    /// Read lodger.toml and tell every mistake in it, with its place and what to do
+    #[cfg(feature = "site")]
+    Check,
+    /// Print what may stand in lodger.toml, or what it says
+    #[cfg(feature = "site")]
+    Config {
+        #[command(subcommand)]
+        what: ConfigVerb,
+    },
     /// Say what a code means that stands in a log or on an error page, and what to do
     Explain {
         /// The code, such as LG0309; without one, all are listed
         #[arg(value_parser = explain::find)]
         code: Option<Page>,
     },
+}
+
+/// What to print of the configuration.
+#[cfg(feature = "site")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(super) enum ConfigVerb {
+    /// A lodger.toml to begin with: every key in a comment, with its default or an example
+    Reference,
+    /// Every value that is in force, and where it comes from; secrets are not shown
+    Show,
+    /// The JSON schema of the file, for editors
+    Schema,
 }
 
 /// Which files to write, and where.
@@ -131,6 +169,9 @@ pub(super) struct RequestArgs {
     /// Print what went over the wire, and when
     #[arg(short, long)]
     pub(super) verbose: bool,
+    /// The file that the program is told to read.
+    #[arg(skip)]
+    pub(super) config: Option<PathBuf>,
 }
 
 /// A way into the program.
@@ -194,12 +235,20 @@ pub(super) fn parse(name: &str, args: &[OsString]) -> Result<Asked, Message> {
     let words = std::iter::once(OsString::from(name)).chain(args.iter().cloned());
     let matches = command.try_get_matches_from(words).map_err(Message)?;
     let parsed = CommandLine::from_arg_matches(&matches).map_err(Message)?;
+    #[cfg(feature = "site")]
+    let config = parsed.config;
+    #[cfg(not(feature = "site"))]
+    let config = None;
     Ok(match parsed.verb {
-        Some(Verb::Request(args)) => Asked::Request(args),
+        Some(Verb::Request(args)) => Asked::Request(RequestArgs { config, ..args }),
         Some(Verb::Init(args)) => Asked::Init(args),
         Some(Verb::Explain { code }) => Asked::Explain(code),
-        Some(Verb::Serve(args)) => Asked::Serve { socket: args.socket, mode: args.socket_mode },
-        None => Asked::Serve { socket: parsed.serve.socket, mode: parsed.serve.socket_mode },
+        #[cfg(feature = "site")]
+        Some(Verb::Check) => Asked::Check { config },
+        #[cfg(feature = "site")]
+        Some(Verb::Config { what }) => Asked::Config { what, config },
+        Some(Verb::Serve(args)) => Asked::Serve { socket: args.socket, mode: args.socket_mode, config },
+        None => Asked::Serve { socket: parsed.serve.socket, mode: parsed.serve.socket_mode, config },
     })
 }
 
@@ -226,7 +275,7 @@ mod tests {
     fn a_socket_may_be_given_with_or_without_the_verb() {
         for args in [&["serve", "--socket", "/x", "--socket-mode", "0600"][..], &["--socket=/x", "--socket-mode=600"]] {
             let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-            assert!(matches!(parse("app", &args).unwrap(), Asked::Serve { socket: Some(path), mode: 0o600 } if path.as_os_str() == "/x"));
+            assert!(matches!(parse("app", &args).unwrap(), Asked::Serve { socket: Some(path), mode: 0o600, .. } if path.as_os_str() == "/x"));
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The command line that every program built with [`run`](crate::run()) has. The only place that knows clap, and one of two that write to stdout.
 
 mod args;
+#[cfg(feature = "site")]
+mod config;
 mod exit;
 mod explain;
 mod init;
@@ -20,11 +22,15 @@ pub(crate) fn main<M, A: IntoApp<M>>(args: &[OsString], program: Program<A, M>) 
     };
     match parsed {
         args::Asked::Nothing => print(&screen::text(&name)),
-        args::Asked::Serve { socket: Some(path), mode } => program.listen_at(&path, mode),
+        args::Asked::Serve { socket: Some(path), mode, config } => program.listen_at(&path, mode, config.as_deref()),
         args::Asked::Serve { socket: None, .. } => report(&started_by_nobody(), exit::USAGE),
         args::Asked::Request(asked) => request::run(&asked),
         args::Asked::Init(asked) => init::run(&asked),
         args::Asked::Explain(page) => explain::run(page.as_ref()),
+        #[cfg(feature = "site")]
+        args::Asked::Check { config } => config::check(config.as_deref(), program.has_app()),
+        #[cfg(feature = "site")]
+        args::Asked::Config { what, config } => config::print(what, config.as_deref()),
     }
 }
 

@@ -84,7 +84,9 @@ fn make_request(args: &RequestArgs) -> Result<Request<Bytes>, String> {
 fn passed_on(args: &RequestArgs) -> impl Iterator<Item = (OsString, OsString)> {
     let log = std::env::var_os("RUST_LOG").map(|value| ("RUST_LOG".into(), value));
     let given = args.env.iter().map(|(name, value)| (name.into(), value.into()));
-    log.into_iter().chain(given)
+    let config = args.config.clone().map(OsString::from).or_else(|| std::env::var_os("LODGER_CONFIG"));
+    let config = config.map(|path| ("LODGER_CONFIG".into(), std::path::absolute(&path).map_or(path, OsString::from)));
+    log.into_iter().chain(config).chain(given)
 }
 
 fn vars(args: &RequestArgs, request: &Request<Bytes>, program: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -20,7 +20,9 @@ pub(super) fn fill(text: &str, folder: &Path, variables: Lookup<'_>) -> Result<(
     while let Some(at) = rest.find("${") {
         let (before, name) = rest.split_at(at);
         let Some(escaped) = before.strip_suffix('$') else {
-            let (name, after) = name[2..].split_once('}').ok_or_else(|| ("`${` has no end".to_owned(), "close it with `}`, or write `$${` for a dollar sign and a brace"))?;
+            let (name, after) = name[2..]
+                .split_once('}')
+                .ok_or_else(|| ("`${` has no end".to_owned(), "close it with `}`, or write `$${` for a dollar sign and a brace"))?;
             whole.push_str(before);
             whole.push_str(&value(name.trim(), folder, variables)?);
             (rest, filled) = (after, true);
@@ -46,7 +48,10 @@ fn value(name: &str, folder: &Path, variables: Lookup<'_>) -> Result<String, (St
         return Ok(text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text)).to_owned());
     }
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Err((format!("`${{{name}}}` is neither a variable nor a file"), "write `${NAME}`, `${file:PATH}`, or `$${` for a dollar sign and a brace"));
+        return Err((
+            format!("`${{{name}}}` is neither a variable nor a file"),
+            "write `${NAME}`, `${file:PATH}`, or `$${` for a dollar sign and a brace",
+        ));
     }
     let hint = "web servers set hardly any variables; `${file:PATH}` reads a file instead";
     variables(name).ok_or_else(|| (format!("the variable {name} is not set"), hint))

@@ -23,7 +23,8 @@ pub(super) fn of_person(text: &str) -> Option<String> {
     }
     let name = name.strip_suffix('.').unwrap_or(name);
     let ascii = idna::domain_to_ascii(name).ok()?;
-    let fits = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let fits =
+        |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     // 253 bytes: RFC 1035, 2.3.4.
     (ascii.len() <= 253 && ascii.split('.').all(fits)).then(|| format!("{star}{ascii}"))
 }

@@ -21,12 +21,13 @@ pub use crate::diagnostic::Mistakes;
 
 use crate::diagnostic::Mistake;
 use file::{Section, Walk};
-use model::{Server, Site};
+use model::{Policy, Server, Site};
 use std::{
     fs, io,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 /// The largest file that is read, in bytes. 64 MiB: ten thousand sites with a hundred routes each stay below it.
@@ -114,6 +115,22 @@ impl Config {
 
     pub(crate) fn sites(&self) -> &[Arc<Site>] {
         &self.sites
+    }
+
+    /// The longest time that a handler is given, where `usual` is that of one without a word about it.
+    pub(crate) fn longest_timeout(&self, usual: Duration) -> Option<Duration> {
+        let usual = self.server.request_timeout.unwrap_or(usual);
+        self.policies().filter_map(|policy| policy.timeout).chain([usual]).max()
+    }
+
+    /// The largest body that any route takes; `None` where one takes every body.
+    pub(crate) fn largest_body(&self) -> Option<u64> {
+        let bodies: Option<Vec<u64>> = self.policies().map(|policy| policy.max_body).collect();
+        bodies?.into_iter().max()
+    }
+
+    fn policies(&self) -> impl Iterator<Item = &Policy> {
+        self.sites.iter().flat_map(|site| site.routes.iter().map(|route| &route.policy).chain([&site.default_policy]))
     }
 
     /// The routes to apps that are not among `known`.

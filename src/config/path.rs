@@ -92,7 +92,10 @@ pub(super) fn of_pattern(pattern: &str) -> Result<String, &'static str> {
 
 /// A segment that is one parameter.
 fn parameter(segment: &str, last: bool) -> Result<&str, &'static str> {
-    let inner = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')).ok_or("has a parameter beside other text; a parameter is a whole segment")?;
+    let inner = segment
+        .strip_prefix('{')
+        .and_then(|inner| inner.strip_suffix('}'))
+        .ok_or("has a parameter beside other text; a parameter is a whole segment")?;
     let name = inner.strip_prefix('*').unwrap_or(inner);
     if name.len() != inner.len() && !last {
         return Err("goes on behind `{*…}`, which takes all that follows");

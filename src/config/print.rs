@@ -46,7 +46,14 @@ pub(crate) fn page() -> String {
     let mut text = String::from(PREFACE);
     for table in Table::ALL.into_iter().filter(|table| *table != Table::Root) {
         let brackets = if matches!(table, Table::Site | Table::Route) { ("[[", "]]") } else { ("[", "]") };
-        let _ = write!(text, "\n## `{}{}{}`\n\n{}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n", brackets.0, table.path(), brackets.1, table.doc());
+        let _ = write!(
+            text,
+            "\n## `{}{}{}`\n\n{}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n",
+            brackets.0,
+            table.path(),
+            brackets.1,
+            table.doc()
+        );
         for key in keys::of(table) {
             let default = key.default.map_or_else(String::new, |default| format!("`{default}`"));
             let example = if key.example.is_empty() { String::new() } else { format!(" Example: `{}`.", key.example) };

@@ -8,12 +8,7 @@ use crate::{
     life, sys,
 };
 use http::{HeaderValue, Request, StatusCode, header};
-use std::{
-    fs, io,
-
-    path::Path,
-    time::Duration,
-};
+use std::{fs, io, path::Path, time::Duration};
 use subtle::ConstantTimeEq as _;
 
 /// The file of the state directory in which the mistakes stand.
@@ -42,7 +37,9 @@ impl Broken {
     pub(super) fn new(mistakes: Mistakes) -> Self {
         tell(&mistakes, "visitors see 503 until it is mended");
         let token = life::state_dir().and_then(token);
-        let token = token.inspect_err(|error| tracing::warn!(target: "lodger", "{}: there is no token to see it on the page: {error}", code::CONFIG_BROKEN)).ok();
+        let token = token
+            .inspect_err(|error| tracing::warn!(target: "lodger", "{}: there is no token to see it on the page: {error}", code::CONFIG_BROKEN))
+            .ok();
         Self { mistakes, token }
     }
 

@@ -17,6 +17,7 @@ mod site;
 mod tree;
 mod watch;
 
+pub(crate) use tree::APP;
 pub use tree::Tree;
 
 pub(crate) use failure::Failure;

@@ -1,10 +1,6 @@
 //! `respond`: a fixed answer, a text, a file or a template.
 
-use super::{
-    Answer, Failure, Matched, empty,
-    failure::read_small,
-    full,
-};
+use super::{Answer, Failure, Matched, empty, failure::read_small, full};
 use crate::{
     body::Body,
     config::model::{Respond, RespondBody},
@@ -102,6 +98,9 @@ mod tests {
     #[tokio::test]
     async fn a_template_with_a_mistake_or_without_an_end_is_a_500() {
         assert_eq!(shown("a.html", "{{ oops").await.0, StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(shown("a.html", "{% for a in range(10000) %}{% for b in range(10000) %}x{% endfor %}{% endfor %}").await.0, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(
+            shown("a.html", "{% for a in range(10000) %}{% for b in range(10000) %}x{% endfor %}{% endfor %}").await.0,
+            StatusCode::INTERNAL_SERVER_ERROR
+        );
     }
 }

@@ -79,7 +79,12 @@ impl Site {
     }
 
     /// Answers a request for this site. `host` is the normal form of what was asked for.
-    pub(super) async fn answer(&self, request: Request<Body>, host: &str, context: impl FnOnce(Arc<str>, bool) -> Context) -> Result<Answer, BoxError> {
+    pub(super) async fn answer(
+        &self,
+        request: Request<Body>,
+        host: &str,
+        context: impl FnOnce(Arc<str>, bool) -> Context,
+    ) -> Result<Answer, BoxError> {
         let is_https = request.scheme() == "https";
         let accept = request.headers().get(header::ACCEPT).cloned();
         let answer = match self.elsewhere(&request, host).or_else(|| self.maintenance()) {
@@ -159,7 +164,9 @@ fn is_behind_tls(request: &Request<Body>) -> bool {
         let mut values = headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
         values.any(|value| value.trim_ascii().eq_ignore_ascii_case(wanted))
     };
-    let contains = |name: &str, wanted: &str| headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.to_ascii_lowercase().contains(wanted));
+    let contains = |name: &str, wanted: &str| {
+        headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.to_ascii_lowercase().contains(wanted))
+    };
     request.scheme() == "https"
         || says("x-forwarded-proto", b"https")
         || says("x-forwarded-scheme", b"https")

@@ -1,18 +1,13 @@
 //! [`Tree`]: all sites of a `lodger.toml` as one tower service, with the apps of the program in it.
 
-use super::{
-    Answer, Answering, Failure,
-    broken::Broken,
-    failure::with_page,
-    site::Site,
-    watch::Watch,
-};
+use super::{Answer, Answering, Failure, broken::Broken, failure::with_page, site::Site, watch::Watch};
 use crate::{
     app::{App, BoxApp},
     body::Body,
     config::{
-        Config, host,
+        Config,
         address::Network,
+        host,
         model::{ErrorPages, Policy, Server},
     },
     diagnostic::{Mistakes, codes as code},
@@ -52,7 +47,7 @@ pub struct Tree(Arc<Live>);
 struct Live {
     current: RwLock<Arc<State>>,
     apps: Arc<Apps>,
-    watch: Option<Watch>,
+    watch: Watch,
 }
 
 /// What is served just now.
@@ -122,17 +117,21 @@ impl Tree {
     ///
     /// None so far: what is wrong with a file is found when it is read. The signature leaves room for handlers that cannot be made.
     pub fn new(config: &Config) -> Result<Self, BoxError> {
+        Ok(Self::of(config))
+    }
+
+    pub(crate) fn of(config: &Config) -> Self {
         let watch = Watch::new(config.path());
-        Ok(Self::with_state(State::Sites(Box::new(Sites::new(config))), Some(watch)))
+        Self::with_state(State::Sites(Box::new(Sites::new(config))), watch)
     }
 
     /// A tree for a file with mistakes: visitors are told that the site cannot answer, its operator what is wrong. It goes over to the file once that is mended.
     pub(crate) fn broken(path: &Path, mistakes: Mistakes) -> Self {
         let broken = Broken::new(mistakes);
-        Self::with_state(State::Broken(Box::new(broken)), Some(Watch::new(path)))
+        Self::with_state(State::Broken(Box::new(broken)), Watch::new(path))
     }
 
-    fn with_state(state: State, watch: Option<Watch>) -> Self {
+    fn with_state(state: State, watch: Watch) -> Self {
         Self(Arc::new(Live { current: RwLock::new(Arc::new(state)), apps: Arc::default(), watch }))
     }
 
@@ -152,7 +151,7 @@ impl Tree {
 
 impl Live {
     fn current(&self) -> Arc<State> {
-        if self.watch.as_ref().is_some_and(Watch::has_changed) {
+        if self.watch.has_changed() {
             self.read_again();
         }
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
@@ -160,7 +159,7 @@ impl Live {
 
     /// Goes over to what the file says now. Requests in work keep what they began with.
     fn read_again(&self) {
-        let Some(watch) = &self.watch else { return };
+        let watch = &self.watch;
         let before = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
         let state = match (Config::load(watch.path()), &*before) {
             (Ok(config), before) => {

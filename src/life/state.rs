@@ -8,11 +8,22 @@ use std::{
     sync::OnceLock,
 };
 
+/// The answer, which is found once and kept.
+static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+
+/// Says where it is, as the operator wants it. It is made when it is not there.
+#[cfg(feature = "site")]
+pub(crate) fn use_state_dir(folder: &Path) {
+    let found = make(folder).map(|()| folder.to_owned());
+    let _ = FOUND.set(found.map_err(|error| format!("{}: the state directory {} cannot be used ({error})", code::NO_STATE, folder.display())));
+}
+
 /// The folder for what must outlive the process: caches, logs, locks. It exists, belongs to the user that the program runs as, and nobody else may
 /// look into it.
 ///
 /// It is found from the folder of the program alone, so that `app.fcgi` and `app.cgi` beside each other agree. In this order:
 ///
+/// 0. `state-dir` of `lodger.toml`, where it is set;
 /// 1. `../private/lodger-NAME` or `../lodger-NAME`, where `../private` or `../lodger-NAME` exists, is ours and can be written to (`NAME` is the name of the
 ///    program's folder);
 /// 2. `~/.lodger/NAME-HASH`, in the home directory of the password file, since web servers set no `HOME`;
@@ -22,7 +33,6 @@ use std::{
 ///
 /// When none of these can be created and written to (`LG0603`); the text says what to create. The answer is found once and kept.
 pub fn state_dir() -> io::Result<&'static Path> {
-    static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let found = FOUND.get_or_init(|| find().map_err(|error| error.to_string()));
     found.as_deref().map_err(|error| io::Error::other(error.clone()))
 }

@@ -59,10 +59,11 @@ pub fn log_layer<S: Subscriber>() -> impl Layer<S> + Send + Sync + 'static {
     LogLayer
 }
 
-/// Installs the log, unless the program has installed one of its own. `RUST_LOG` picks what is written, e.g. `debug` or `lodger=info,warn`;
-/// without it, warnings and errors are.
-pub(crate) fn install() {
-    let filter = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+/// Installs the log, unless the program has installed one of its own. `RUST_LOG` picks what is written, e.g. `debug` or `lodger=info,warn`; without it `configured` does,
+/// and without that warnings and errors are.
+pub(crate) fn install(configured: Option<&str>) {
+    let targets = |text: &str| text.parse::<Targets>().ok();
+    let filter = std::env::var("RUST_LOG").ok().as_deref().and_then(targets).or_else(|| configured.and_then(targets));
     let filter = filter.unwrap_or_else(|| Targets::new().with_default(Level::WARN));
     let subscriber = Ground.with(filter).with(LogLayer);
     // It fails when the program has its own, which then is what the program wants.

@@ -150,7 +150,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         if self.gateway == Gateway::Cgi {
             check_environment(vars, &self.shared.limits)?;
         }
-        let context = request::Context { program: self.shared.program.as_ref(), profile, headers };
+        let context = request::Context { program: self.shared.program.as_ref(), profile, headers, trusted: self.shared.trusted.as_ref() };
         Ok(parts_from_vars(vars, &context)?)
     }
 

@@ -27,7 +27,7 @@ mod replay_tests;
 
 #[cfg(feature = "http")]
 use crate::gateway::http::HttpStart;
-use crate::{cgi::Executable, gateway::Ownership, life::Work, limits::Limits, profile::Profile, settings::Settings};
+use crate::{cgi::Executable, gateway::Ownership, life::Work, limits::Limits, profile::Profile, settings::Settings, trust::Trusted};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Arc<Limits>,
     /// The profile that the developer has set.
     pub(crate) profile: Option<&'static Profile>,
+    /// Whose `X-Forwarded-*` headers are believed beside those of this machine.
+    pub(crate) trusted: Option<Trusted>,
     /// How the listener came to us, which tells one web server from another.
     pub(crate) ownership: Ownership,
     /// Our own executable, for the mount rule.
@@ -64,6 +66,7 @@ impl Shared {
         Arc::new(Self {
             limits: Arc::new(settings.limits),
             profile: settings.profile,
+            trusted: settings.trusted,
             ownership,
             program: std::env::current_exe().ok().map(Executable::new),
             #[cfg(feature = "http")]

@@ -94,7 +94,9 @@ impl Resolve<'_> {
         let status = match section.number("status") {
             None => StatusCode::PERMANENT_REDIRECT,
             Some(status) => match section.found("status") {
-                Some(found) if !matches!(status, 301 | 302 | 303 | 307 | 308) => return self.refuse(found, "of a redirect is 301, 302, 303, 307 or 308"),
+                Some(found) if !matches!(status, 301 | 302 | 303 | 307 | 308) => {
+                    return self.refuse(found, "of a redirect is 301, 302, 303, 307 or 308");
+                }
                 _ => StatusCode::from_u16(u16::try_from(status).ok()?).ok()?,
             },
         };
@@ -208,4 +210,3 @@ fn tcp(authority: &str, default_port: Option<u16>) -> Option<Upstream> {
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     (!host.is_empty() && !authority.as_str().contains('@')).then(|| Upstream::Tcp { host: host.to_owned(), port })
 }
-

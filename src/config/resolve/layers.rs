@@ -48,12 +48,20 @@ impl Resolve<'_> {
         for (name, name_span, value, value_span) in pairs {
             let parsed = name.parse::<HeaderName>().ok().filter(|name| !NOT_OURS.contains(&name.as_str()));
             let Some(parsed) = parsed else {
-                self.mistakes.push(mistakes::wrong_value(name_span.clone(), found.key, &format!("holds `{name}`, which is no header that may be set")));
+                self.mistakes.push(mistakes::wrong_value(
+                    name_span.clone(),
+                    found.key,
+                    &format!("holds `{name}`, which is no header that may be set"),
+                ));
                 continue;
             };
             match HeaderValue::from_str(value) {
                 Ok(value) => headers.push((parsed, Some(value).filter(|value| !value.is_empty()))),
-                Err(_) => self.mistakes.push(mistakes::wrong_value(value_span.clone(), found.key, "holds a value with a line break or another control character")),
+                Err(_) => self.mistakes.push(mistakes::wrong_value(
+                    value_span.clone(),
+                    found.key,
+                    "holds a value with a line break or another control character",
+                )),
             }
         }
         headers
@@ -67,7 +75,9 @@ impl Resolve<'_> {
             return HeaderValue::from_str(&format!("public, max-age={}", age.as_secs())).ok();
         }
         // A directive has letters alone before its `=`.
-        let is_directive = |part: &str| part.trim().split('=').next().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-') && !name.is_empty());
+        let is_directive = |part: &str| {
+            part.trim().split('=').next().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-') && !name.is_empty())
+        };
         match HeaderValue::from_str(text) {
             Ok(value) if text.split(',').all(is_directive) && text.contains(['=', '-', ',']) => Some(value),
             _ => self.refuse(found, "is a duration, \"no\", or the value of `Cache-Control`"),
@@ -79,7 +89,8 @@ impl Resolve<'_> {
             self.missing(section, Table::Auth, "kind");
             return None;
         };
-        let fits: &[(&str, &[&str])] = &[("users", &["basic", "session"]), ("secret", &["session"]), ("lifetime", &["session"]), ("tokens", &["bearer"])];
+        let fits: &[(&str, &[&str])] =
+            &[("users", &["basic", "session"]), ("secret", &["session"]), ("lifetime", &["session"]), ("tokens", &["bearer"])];
         for (name, kinds) in fits {
             if let Some(found) = section.found(name).filter(|_| !kinds.contains(&kind)) {
                 let hint = format!("it belongs to `kind = \"{}\"`; this one is \"{kind}\"", kinds[0]);
@@ -92,7 +103,9 @@ impl Resolve<'_> {
         }
         let auth = match kind {
             "basic" => Auth::Basic { users: self.users(section)?, realm },
-            "session" => Auth::Session { users: self.users(section)?, realm, secret: self.secret(section), lifetime: section.duration_or_default("lifetime") },
+            "session" => {
+                Auth::Session { users: self.users(section)?, realm, secret: self.secret(section), lifetime: section.duration_or_default("lifetime") }
+            }
             "bearer" => Auth::Bearer { tokens: self.tokens(section, kind_found)?, realm },
             _ => return None,
         };
@@ -141,7 +154,11 @@ impl Resolve<'_> {
             if origin == "*" || is_origin(origin) {
                 origins.push(origin.clone());
             } else {
-                self.mistakes.push(mistakes::wrong_value(span.clone(), found.key, &format!("holds `{origin}`, which is no origin: a scheme and a host, nothing behind it")));
+                self.mistakes.push(mistakes::wrong_value(
+                    span.clone(),
+                    found.key,
+                    &format!("holds `{origin}`, which is no origin: a scheme and a host, nothing behind it"),
+                ));
             }
         }
         let credentials = section.flag("credentials");

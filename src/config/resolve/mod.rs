@@ -12,10 +12,7 @@ use super::{
     mistakes,
     model::{Server, Site},
 };
-use crate::{
-    diagnostic::Mistake,
-    profile::Profile,
-};
+use crate::{diagnostic::Mistake, profile::Profile};
 use std::{
     collections::HashMap,
     ops::Range,
@@ -36,7 +33,7 @@ pub(super) struct Resolved {
 
 /// Finds out what a file means. `folder` is its own.
 pub(super) fn resolve(root: &Section, folder: &Path) -> Resolved {
-    let mut resolve = Resolve { folder, mistakes: Vec::new(), apps: Vec::new(), max_body: None };
+    let mut resolve = Resolve { folder, mistakes: Vec::new(), apps: Vec::new(), max_body: None, request_timeout: Duration::ZERO };
     let nothing = Section::default();
     let server = resolve.server(root.one("server").unwrap_or(&nothing));
     let sites = resolve.sites(root.many("site"));
@@ -47,8 +44,9 @@ struct Resolve<'a> {
     folder: &'a Path,
     mistakes: Vec<Mistake>,
     apps: Vec<(String, Range<usize>)>,
-    /// That of `[server]`, for routes that have none.
+    /// These of `[server]`, for routes that have none.
     max_body: Option<u64>,
+    request_timeout: Duration,
 }
 
 impl Section {
@@ -132,6 +130,7 @@ fn default_of(name: &str) -> Option<&'static str> {
 impl Resolve<'_> {
     fn server(&mut self, section: &Section) -> Server {
         self.max_body = section.size("max-body");
+        self.request_timeout = section.duration_or_default("request-timeout");
         let web_server = section.text("web-server").and_then(|(name, found)| {
             if Profile::named(name).is_none() {
                 let known: Vec<&str> = Profile::names().collect();
@@ -169,7 +168,9 @@ impl Resolve<'_> {
         for (text, span) in section.texts(name) {
             match text.parse() {
                 Ok(network) => networks.push(network),
-                Err(()) => self.mistakes.push(mistakes::wrong_value(span.clone(), key, &format!("holds `{text}`, which is no address and no network"))),
+                Err(()) => {
+                    self.mistakes.push(mistakes::wrong_value(span.clone(), key, &format!("holds `{text}`, which is no address and no network")))
+                }
             }
         }
         networks
@@ -177,9 +178,22 @@ impl Resolve<'_> {
 
     fn sites(&mut self, sections: &[Section]) -> Vec<Arc<Site>> {
         let only_one = sections.len() == 1;
-        let sites: Vec<Site> = sections.iter().map(|section| self.site(section, only_one)).collect();
+        let mut sites: Vec<Site> = sections.iter().map(|section| self.site(section, only_one)).collect();
+        self.fill_timeouts(&mut sites);
         self.check_hosts(sections, &sites);
         sites.into_iter().map(Arc::new).collect()
+    }
+
+    /// Where one route may take longer than the process allows to all, the others are held to the usual time each by itself.
+    fn fill_timeouts(&self, sites: &mut [Site]) {
+        let usual = self.request_timeout;
+        let mut policies: Vec<_> =
+            sites.iter_mut().flat_map(|site| site.routes.iter_mut().map(|route| &mut route.policy).chain([&mut site.default_policy])).collect();
+        if policies.iter().any(|policy| policy.timeout.is_some_and(|timeout| timeout > usual)) {
+            for policy in &mut policies {
+                policy.timeout.get_or_insert(usual);
+            }
+        }
     }
 
     /// One host has one site, and at most one site has all others.

@@ -102,8 +102,7 @@ impl Resolve<'_> {
         });
         let handler = self.handler(section);
         let own = self.policy(section);
-        let policy =
-            Policy { timeout: own.timeout.or(site.timeout), max_body: own.max_body.or(site.max_body).or(self.max_body), ..own };
+        let policy = Policy { timeout: own.timeout.or(site.timeout), max_body: own.max_body.or(site.max_body).or(self.max_body), ..own };
         let mut layers = self.layers(section, Some(around));
         layers.rewrite = self.rewrite(section, path.as_ref());
         layers.tenants = self.tenants(section, path.as_ref());

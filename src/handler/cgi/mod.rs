@@ -7,9 +7,19 @@ use std::task::{Context, Poll};
 
 #[derive(Clone)]
 pub(crate) struct Cgi;
-impl Cgi { pub(crate) fn new(_: crate::config::model::Cgi) -> Self { Self } }
+impl Cgi {
+    pub(crate) fn new(_: crate::config::model::Cgi) -> Self {
+        Self
+    }
+}
 impl tower_service::Service<Request<Body>> for Cgi {
-    type Response = Answer; type Error = BoxError; type Future = Answering;
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> { Poll::Ready(Ok(())) }
-    fn call(&mut self, _: Request<Body>) -> Answering { Box::pin(std::future::ready(Ok(Failure::NOT_FOUND.answer()))) }
+    type Response = Answer;
+    type Error = BoxError;
+    type Future = Answering;
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+    fn call(&mut self, _: Request<Body>) -> Answering {
+        Box::pin(std::future::ready(Ok(Failure::NOT_FOUND.answer())))
+    }
 }

@@ -7,9 +7,19 @@ use std::task::{Context, Poll};
 
 #[derive(Clone)]
 pub(crate) struct Proxy;
-impl Proxy { pub(crate) fn new(_: crate::config::model::Proxy, _: std::sync::Arc<[crate::config::address::Network]>) -> Self { Self } }
+impl Proxy {
+    pub(crate) fn new(_: crate::config::model::Proxy, _: std::sync::Arc<[crate::config::address::Network]>) -> Self {
+        Self
+    }
+}
 impl tower_service::Service<Request<Body>> for Proxy {
-    type Response = Answer; type Error = BoxError; type Future = Answering;
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> { Poll::Ready(Ok(())) }
-    fn call(&mut self, _: Request<Body>) -> Answering { Box::pin(std::future::ready(Ok(Failure::NOT_FOUND.answer()))) }
+    type Response = Answer;
+    type Error = BoxError;
+    type Future = Answering;
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+    fn call(&mut self, _: Request<Body>) -> Answering {
+        Box::pin(std::future::ready(Ok(Failure::NOT_FOUND.answer())))
+    }
 }

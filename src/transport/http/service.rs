@@ -51,7 +51,9 @@ impl Entrance {
         let (trust, profile) = match shared.http.peer {
             HttpPeer::Passenger => (Trust::Passenger, Some(&profile::PASSENGER)),
             HttpPeer::Lsnode => (Trust::Lsnode, Some(&profile::LITESPEED)),
-            HttpPeer::Any if is_unix => (Trust::Forwarded, None),
+            HttpPeer::Any if is_unix || peer.zip(shared.trusted.as_ref()).is_some_and(|(peer, trusted)| trusted.holds(peer.ip())) => {
+                (Trust::Forwarded, None)
+            }
             HttpPeer::Any => (Trust::Nobody, None),
         };
         let profile = shared.profile.or(profile);

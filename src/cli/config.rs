@@ -1,0 +1,82 @@
+//! `check` and `config`: what stands in `lodger.toml`, and what may.
+
+use super::{args::ConfigVerb, exit};
+use crate::{
+    config::{Config, Mistakes, print as printed},
+    configured::locate,
+    diagnostic::codes as code,
+    error::{Blame, Error},
+    handler::APP,
+    run::report,
+};
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// Reads the file and tells every mistake in it. The exit code is 1 when there is one, if only a warning.
+pub(super) fn check(told: Option<&Path>, has_app: bool) -> ExitCode {
+    let path = match find(told) {
+        Ok(path) => path,
+        Err(code) => return code,
+    };
+    let config = match Config::load(&path) {
+        Ok(config) => config,
+        Err(mistakes) => return refuse(&mistakes),
+    };
+    let unknown = config.unknown_apps(if has_app { &[APP] } else { &[] });
+    let found = config.warnings().len() + unknown.len();
+    if found == 0 {
+        let (sites, routes) = (config.sites().len(), config.sites().iter().map(|site| site.routes.len()).sum::<usize>());
+        return super::print(&format!("{} is fine: {} and {}\n", path.display(), counted(sites, "site"), counted(routes, "route")));
+    }
+    tell(config.warnings());
+    tell(&unknown);
+    let _ = writeln!(io::stderr(), "{}: {}; the site is served all the same", path.display(), counted(found, "warning"));
+    ExitCode::from(exit::PROBLEMS)
+}
+
+/// Prints the template, the schema, or what a file says.
+pub(super) fn print(what: ConfigVerb, told: Option<&Path>) -> ExitCode {
+    match what {
+        ConfigVerb::Reference => super::print(&printed::template()),
+        ConfigVerb::Schema => super::print(&printed::schema()),
+        ConfigVerb::Show => {
+            let path = match find(told) {
+                Ok(path) => path,
+                Err(code) => return code,
+            };
+            match Config::load(&path) {
+                Ok(config) => super::print(&printed::show(&config)),
+                Err(mistakes) => refuse(&mistakes),
+            }
+        }
+    }
+}
+
+fn find(told: Option<&Path>) -> Result<PathBuf, ExitCode> {
+    locate(told).ok_or_else(|| {
+        let hint = "put one beside the program (`config reference` prints one to begin with), or name one with `--config PATH`";
+        report(&Error::new(code::CONFIG_UNREADABLE, Blame::Operator, "there is no lodger.toml beside the program", hint), exit::IO)
+    })
+}
+
+/// Tells why a file cannot be used.
+fn refuse(mistakes: &Mistakes) -> ExitCode {
+    tell(mistakes);
+    let _ = writeln!(io::stderr(), "{}: {}", mistakes.path().display(), counted(mistakes.len(), "mistake"));
+    let unreadable = mistakes.iter().any(|mistake| mistake.code == code::CONFIG_UNREADABLE);
+    ExitCode::from(if unreadable { exit::IO } else { exit::PROBLEMS })
+}
+
+fn tell(mistakes: &Mistakes) {
+    if !mistakes.is_empty() {
+        // Nobody is left to be told when stderr is gone.
+        let _ = writeln!(io::stderr(), "{mistakes}");
+    }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

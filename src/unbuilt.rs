@@ -1,0 +1,119 @@
+//! The app of a program before it is built: it is built inside the runtime, and again and again where that fails.
+
+use crate::{
+    app::{App as _, BoxApp, IntoApp, ResponseBody},
+    body::Body,
+    diagnostic::codes as code,
+    error::{Blame, BoxError, Error},
+    page::{self, Form},
+    telemetry::log,
+};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use std::{
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+/// How long after a failed start the next try waits at least.
+const START_AGAIN: Duration = Duration::from_secs(1);
+
+/// An app that is not built yet, and what it will stand in.
+pub(crate) struct Unbuilt<A> {
+    app: A,
+    surround: Box<dyn FnOnce(BoxApp) -> BoxApp + Send>,
+}
+
+impl<A> Unbuilt<A> {
+    /// `surround` puts the app where it belongs once it is built.
+    pub(crate) fn new(app: A, surround: impl FnOnce(BoxApp) -> BoxApp + Send + 'static) -> Self {
+        Self { app, surround: Box::new(surround) }
+    }
+
+    /// Builds the app; when that fails, an app that says so and tries again. What stands around it is served either way.
+    pub(crate) async fn start<M>(self) -> BoxApp
+    where
+        A: IntoApp<M>,
+    {
+        let Self { app, surround } = self;
+        let built = build(&app).await;
+        surround(match built {
+            Ok(app) => app,
+            Err(error) => retrying(app, &error),
+        })
+    }
+
+    /// The same for who is to be told why an app does not start.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub(crate) async fn start_or_fail<M>(self) -> Result<BoxApp, Error>
+    where
+        A: IntoApp<M>,
+    {
+        let Self { app, surround } = self;
+        build(&app).await.map(surround).map_err(app_did_not_start)
+    }
+}
+
+async fn build<M>(app: &impl IntoApp<M>) -> Result<BoxApp, BoxError> {
+    let mut building = std::pin::pin!(app.build());
+    let built = std::future::poll_fn(|cx| match log::guard(|| building.as_mut().poll(cx)) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    });
+    built.await.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()))
+}
+
+fn app_did_not_start(cause: BoxError) -> Error {
+    let hint = "look for files beside the program, since a web server sets no HOME, and read what the app printed to the log";
+    Error::new(code::APP_DID_NOT_START, Blame::App, "the app could not start", hint).with_source(cause)
+}
+
+fn note_failed_start(error: &BoxError) {
+    tracing::error!(target: "lodger", "{}: the app could not start: {error}", code::APP_DID_NOT_START);
+}
+
+/// An app that could not start: each request that comes a while after the last try tries again, all others get a page that says so.
+fn retrying<M>(app: impl IntoApp<M>, error: &BoxError) -> BoxApp {
+    struct Start {
+        built: Option<BoxApp>,
+        tried: Instant,
+    }
+    note_failed_start(error);
+    let app = Arc::new(app);
+    let start = Arc::new(tokio::sync::Mutex::new(Start { built: None, tried: Instant::now() }));
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (app, start) = (Arc::clone(&app), Arc::clone(&start));
+        async move {
+            let mut start = start.lock().await;
+            if start.built.is_none() && start.tried.elapsed() >= START_AGAIN {
+                match build(&*app).await {
+                    Ok(app) => start.built = Some(app),
+                    Err(error) => note_failed_start(&error),
+                }
+                start.tried = Instant::now();
+            }
+            let call = start.built.as_ref().map(|app| app.call(request));
+            drop(start);
+            match call {
+                Some(call) => call.await,
+                None => unavailable(),
+            }
+        }
+    });
+    service.into_box()
+}
+
+fn unavailable() -> Result<Response<ResponseBody>, BoxError> {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let page = page::of(status, Some(code::APP_DID_NOT_START.as_str()), Form::Html);
+    let response = Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, "text/html; charset=utf-8")
+        .header(header::CACHE_CONTROL, "no-store")
+        .header(header::RETRY_AFTER, "5");
+    Ok(response.body(Full::from(page).map_err(Into::into).boxed_unsync())?)
+}
