@@ -98,7 +98,9 @@ async fn answer(files: Arc<model::Files>, ask: Ask) -> Result<Answer, BoxError> 
     let (looked, files, ask) = tokio::task::spawn_blocking(move || (look(&files, &names, &ask), files, ask)).await?;
     let sent = match looked {
         Ok(Looked::Answer(answer)) => Ok(answer),
-        Ok(Looked::File { file, fallback }) => send::send(&files, &file, &ask.headers, ask.head).await.map(|answer| if fallback { fresh(answer) } else { answer }),
+        Ok(Looked::File { file, fallback }) => {
+            send::send(&files, &file, &ask.headers, ask.head).await.map(|answer| if fallback { fresh(answer) } else { answer })
+        }
         Err(miss) => Err(miss),
     };
     Ok(sent.unwrap_or_else(|miss| missed(&miss)))
