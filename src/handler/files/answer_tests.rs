@@ -3,9 +3,14 @@
 use super::{Files, Miss, find, missed};
 use crate::{
     body::Body,
+    cgi::{CgiVars, request::Meta},
     config::model,
+    ext::Exchange,
+    gateway::Gateway,
     handler::{Matched, failure::Failure},
     hints::SendFile,
+    profile,
+    proto::Role,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -323,6 +328,17 @@ async fn a_folder_is_asked_for_with_a_slash() {
     }
     assert!(site.get("/docs/").await.text().contains("PUBLIC docs"));
     assert_eq!(site.get("/about.html/").await.status, 404);
+}
+
+#[tokio::test]
+async fn below_a_mount_the_way_to_the_slash_keeps_the_mount() {
+    let meta = Meta { mount: "/app".into(), original_uri: "/app/static/docs?x=1".parse().unwrap(), ..Meta::default() };
+    let exchange = Exchange::new(CgiVars::new(), Gateway::FastCgi, &profile::UNKNOWN, meta, Role::Responder, None);
+    let mut request = Request::get("/static/docs?x=1").body(Body::empty()).unwrap();
+    request.extensions_mut().insert(exchange);
+    request.extensions_mut().insert(Matched { params: Vec::new(), rest: "/docs".into() });
+    let got = Site::new().call(request).await;
+    assert_eq!((got.status, got.header("location")), (308, "/app/static/docs/?x=1"));
 }
 
 #[tokio::test]

@@ -280,7 +280,8 @@ async fn a_precompressed_link_beside_a_root_that_is_a_file_is_not_followed() {
     let mut alone = site.settings.clone();
     alone.root.push("about.html");
     let alone = Site { folder: site.folder, settings: alone };
-    assert!(alone.ask(Method::GET, "/", &[("accept-encoding", "br")]).await.text().contains("PUBLIC about"));
+    let got = alone.ask(Method::GET, "/", &[("accept-encoding", "br")]).await;
+    assert!(got.text().contains("PUBLIC about") && !got.headers.contains_key("vary"), "what is not followed is no choice either");
 }
 
 #[tokio::test]
@@ -300,6 +301,7 @@ async fn a_pipe_or_a_socket_is_not_found_and_not_waited_for() {
         }
         let got = got.expect(path);
         assert_eq!(got.status, status, "{path}");
+        assert!(!got.headers.contains_key("vary"), "a pipe is no precompressed file");
         assert!(!got.text().contains("pipe") && !got.text().contains("socket"), "{path}");
     }
 }
