@@ -28,21 +28,21 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-fn guard(auth: Auth, folder: &Path) -> Guard {
-    Guard::new(&Arc::new(auth), Some(folder))
+fn guard(auth: &Auth, folder: &Path) -> Guard {
+    Guard::new(auth, Some(folder))
 }
 
 fn basic(folder: &Path) -> Guard {
-    guard(Auth::Basic { users: folder.join("users"), realm: "Members".to_owned() }, folder)
+    guard(&Auth::Basic { users: folder.join("users"), realm: "Members".to_owned() }, folder)
 }
 
 fn session(folder: &Path) -> Guard {
-    guard(Auth::Session { users: folder.join("users"), realm: "Members".to_owned(), secret: None, lifetime: Duration::from_secs(3600) }, folder)
+    guard(&Auth::Session { users: folder.join("users"), realm: "Members".to_owned(), secret: None, lifetime: Duration::from_secs(3600) }, folder)
 }
 
 fn bearer(tokens: &[&str]) -> Guard {
     let tokens = tokens.iter().copied().map(Secret::new).collect();
-    guard(Auth::Bearer { tokens, realm: "api".to_owned() }, Path::new("/"))
+    guard(&Auth::Bearer { tokens, realm: "api".to_owned() }, Path::new("/"))
 }
 
 fn get(headers: &[(&str, &str)]) -> Request<Body> {
@@ -344,7 +344,7 @@ async fn two_processes_know_each_others_sessions_and_other_users_files_do_not() 
     fs::write(folder.path().join("admins"), ALICE).unwrap();
     for (users, realm) in [("admins", "Members"), ("users", "Admins")] {
         let auth = Auth::Session { users: folder.path().join(users), realm: realm.to_owned(), secret: None, lifetime: Duration::from_secs(3600) };
-        assert!(guard(auth, folder.path()).pass(get(&[("cookie", &cookie)])).await.is_err(), "{users} {realm}");
+        assert!(guard(&auth, folder.path()).pass(get(&[("cookie", &cookie)])).await.is_err(), "{users} {realm}");
     }
 }
 
@@ -365,7 +365,7 @@ async fn a_session_is_renewed_when_half_of_it_is_over() {
     let users = folder.path().join("users");
     let auth =
         Auth::Session { users: users.clone(), realm: "Members".to_owned(), secret: Some(Secret::new("secret")), lifetime: Duration::from_secs(3600) };
-    let guard = guard(auth, folder.path());
+    let guard = guard(&auth, folder.path());
     let signer = cookie::Signer::new(b"secret", &[b"Members", users.as_os_str().as_encoded_bytes()]);
     let tag = signer.tag(&mac::digest(b"{SHA}L55TUjtiq8FBorTWAZ0jy6g129A="));
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
@@ -398,8 +398,7 @@ fn answers_of_a_session_stay_out_of_shared_caches() {
 #[tokio::test]
 async fn without_a_secret_nobody_comes_in() {
     let folder = folder();
-    let auth =
-        |secret| Arc::new(Auth::Session { users: folder.path().join("users"), realm: String::new(), secret, lifetime: Duration::from_secs(60) });
+    let auth = |secret| Auth::Session { users: folder.path().join("users"), realm: String::new(), secret, lifetime: Duration::from_secs(60) };
     let failure = Failure::new(StatusCode::INTERNAL_SERVER_ERROR, crate::diagnostic::codes::NO_STATE);
     for guard in [
         Guard::new(&auth(None), None),

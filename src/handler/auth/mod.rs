@@ -64,8 +64,8 @@ enum Kind {
 
 impl Guard {
     /// A guard. `secret_folder` is where sessions without a secret of their own keep one, for all processes together. Nothing is read yet.
-    pub(crate) fn new(auth: &Arc<Auth>, secret_folder: Option<&Path>) -> Self {
-        Self(Arc::new(match &**auth {
+    pub(crate) fn new(auth: &Auth, secret_folder: Option<&Path>) -> Self {
+        Self(Arc::new(match auth {
             Auth::Basic { users, realm } => Kind::Basic(basic::Basic::new(users, realm)),
             Auth::Session { users, realm, secret, lifetime } => {
                 Kind::Session(Box::new(session::Session::new(users, realm, secret.clone(), *lifetime, secret_folder)))

@@ -193,11 +193,11 @@ impl Users {
         if let Some(user) = remembered() {
             return Ok(Some(user));
         }
-        let (now, known) = (Arc::clone(&known), known);
+        let asked = Arc::clone(&known);
         // The permit goes along: a visitor who leaves does not end the computation.
         let check = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            now.verify(&name, &password)
+            asked.verify(&name, &password)
         });
         let user = check.await.unwrap_or_default();
         if remember && user.is_some() {
@@ -258,7 +258,11 @@ fn stamp(metadata: &Metadata) -> Option<Stamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use std::{
+        fs,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+    use tracing_subscriber::layer::SubscriberExt as _;
 
     const ALICE: &str = "alice:{SHA}L55TUjtiq8FBorTWAZ0jy6g129A=\n";
     const BOB: &str = "bob:{SHA}L55TUjtiq8FBorTWAZ0jy6g129A=\n";
@@ -404,6 +408,41 @@ mod tests {
         assert_eq!(ask(&users, "nobody", "correct horse").await, Ok(None));
         let _taken = users.gate.enter().await.unwrap();
         assert_eq!(ask(&users, "nobody", "correct horse").await, Err(Trouble::Busy));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_none_takes_as_long_as_one_that_is() {
+        let (_folder, path) = folder(include_str!("../../../fixtures/auth/htpasswd").lines().find(|line| line.starts_with("bcrypt:")).unwrap());
+        let known = users(&path, 1, 0).known().await.unwrap();
+        let fastest = |name: &str| {
+            let time = |_| {
+                let start = std::time::Instant::now();
+                assert_eq!(known.verify(name, b"wrong"), None);
+                start.elapsed()
+            };
+            (0..5).map(time).min().unwrap()
+        };
+        // Without a computation it would be a thousandth.
+        let (user, nobody) = (fastest("bcrypt"), fastest("nobody"));
+        assert!(nobody > user / 10, "{nobody:?} {user:?}");
+    }
+
+    #[test]
+    fn the_log_is_told_once_until_something_else_happens() {
+        struct Count(Arc<AtomicUsize>);
+        impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Count {
+            fn on_event(&self, _: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let (mut state, count) = (State::default(), Arc::new(AtomicUsize::new(0)));
+        let subscriber = tracing_subscriber::registry().with(Count(Arc::clone(&count)));
+        tracing::subscriber::with_default(subscriber, || {
+            for (what, total) in [(Some("one"), 1), (Some("one"), 1), (Some("two"), 2), (None, 2), (Some("two"), 3)] {
+                state.tell(Path::new("users"), what.map(str::to_owned));
+                assert_eq!(count.load(Ordering::Relaxed), total, "{what:?}");
+            }
+        });
     }
 
     #[test]
