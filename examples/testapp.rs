@@ -251,7 +251,8 @@ async fn counted(body: Body) -> Result<String, Refused> {
         bytes += chunk.len();
         hash.update(&chunk);
     }
-    Ok(format!("{bytes} {:x}", hash.finalize()))
+    let sum: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{bytes} {sum}"))
 }
 
 /// What an Authorizer says to let a request pass, with more than may go out.

@@ -19,7 +19,8 @@ fn chunked(uri: &str, body: &[u8], size: usize) -> Vec<u8> {
 }
 
 fn counted(body: &[u8]) -> String {
-    format!("{} {:x}\n", body.len(), Sha256::digest(body))
+    let sum: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{} {sum}\n", body.len())
 }
 
 fn mebibyte() -> Vec<u8> {

@@ -184,7 +184,7 @@ pub(crate) fn upload(port: u16, path: &str, n: u64) -> (u16, String, String) {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
     let (status, _) = parse_head(&answer[..end]);
     let text = String::from_utf8_lossy(&answer[end + 4..]).into_owned();
-    (status, text, format!("{:x}", hash.finalize()))
+    (status, text, hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// 64 KiB of bytes without a pattern, the same every time.

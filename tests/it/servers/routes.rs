@@ -210,7 +210,8 @@ fn echo_of(server: &Server, size: usize) -> Seen {
 }
 
 fn counted(body: &[u8]) -> String {
-    format!("{} {:x}\n", body.len(), Sha256::digest(body))
+    let sum: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{} {sum}\n", body.len())
 }
 
 fn bytes(n: usize) -> Vec<u8> {
