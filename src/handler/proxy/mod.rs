@@ -190,3 +190,11 @@ impl Inner {
 fn refuse<T>(failure: Failure) -> Result<T, Box<Answer>> {
     Err(Box::new(failure.answer()))
 }
+
+#[cfg(test)]
+#[path = "proxy_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "websocket_tests.rs"]
+mod websocket_tests;
