@@ -462,3 +462,15 @@ async fn nobody_gets_a_tunnel() {
     assert_eq!(failure(&ask(&other.proxy(), request).await).status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(other.accepted(), 0);
 }
+
+/// What is written to a server that has left fails while its answer waits to be read. Which of the two is noticed first is chance, so that it is tried often.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_refuses_a_body_and_leaves_is_heard() {
+    for _ in 0..100 {
+        let (other, _) = Other::saying("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
+        let body = stream((0..512).map(|_| Ok(Bytes::from(vec![0; 16 * 1024]))));
+        let answer = ask(&other.proxy(), post(body)).await;
+        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(text(answer).await, "no");
+    }
+}

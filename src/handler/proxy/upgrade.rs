@@ -2,15 +2,24 @@
 
 use super::hop;
 use crate::handler::{Answer, empty};
+use futures_util::future::select;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use hyper::{
     body::Incoming,
     upgrade::{OnUpgrade, Upgraded},
 };
 use hyper_util::rt::TokioIo;
-use tokio::io::copy_bidirectional;
+use std::{io, pin::pin, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy, split},
+    time::timeout,
+};
 
 const WEBSOCKET: &str = "websocket";
+
+/// How long one side may go on after the other has ended. RFC 6455, 5.5.1: what is left to say then is one frame, the answer to `Close`; without a limit, who never closes would hold the
+/// connection for ever.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// RFC 6455, 4.1: each handshake has one, and nothing else does. No door takes it out.
 const SEC_WEBSOCKET_KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
@@ -66,7 +75,20 @@ pub(super) fn accept(ours: OnUpgrade, mut response: http::Response<Incoming>) ->
     Some(answer)
 }
 
-/// Ends when both have, or one breaks. What either says of why it broke is nothing that anybody could act on.
+/// Ends when both sides have, soon after one has, or when one breaks. What either says of why it broke is nothing that anybody could act on.
 async fn tie(ours: Upgraded, theirs: Upgraded) {
-    let _ = copy_bidirectional(&mut TokioIo::new(ours), &mut TokioIo::new(theirs)).await;
+    let (mut from_visitor, mut to_visitor) = split(TokioIo::new(ours));
+    let (mut from_server, mut to_server) = split(TokioIo::new(theirs));
+    let up = pin!(pass_on(&mut from_visitor, &mut to_server));
+    let down = pin!(pass_on(&mut from_server, &mut to_visitor));
+    let (ended, other) = select(up, down).await.factor_first();
+    if ended.is_ok() {
+        let _ = timeout(LAST_WORDS, other).await;
+    }
+}
+
+/// All that comes, and then the end.
+async fn pass_on(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+    copy(from, to).await?;
+    to.shutdown().await
 }

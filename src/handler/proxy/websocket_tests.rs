@@ -120,6 +120,20 @@ async fn the_end_of_the_server_reaches_the_visitor_after_its_last_byte() {
 }
 
 #[tokio::test]
+async fn a_visitor_who_does_not_close_is_not_waited_for() {
+    let (folder, served) = server(ACCEPTED);
+    let (mut visitor, serving) = visitor(proxy(&folder, true));
+    visitor.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+    let (_, server) = served.await.unwrap();
+    read_head(&mut visitor).await;
+    drop(server);
+    assert_eq!(visitor.read(&mut [0; 8]).await.unwrap(), 0);
+    tokio::time::pause();
+    serving.await.unwrap();
+    assert!(visitor.write_all(b"still here").await.is_err());
+}
+
+#[tokio::test]
 async fn a_server_that_declines_answers_as_always() {
     let (folder, _served) = server("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
     let (mut visitor, _serving) = visitor(proxy(&folder, true));
