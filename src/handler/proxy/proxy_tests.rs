@@ -340,7 +340,7 @@ async fn an_answer_that_is_none_is_not_passed_on() {
     ] {
         let (other, _) = Other::saying(bytes);
         let answer = ask(&other.proxy(), get("/")).await;
-        assert_eq!(failure(&answer), Failure::new(StatusCode::BAD_GATEWAY, code::UPSTREAM_BROKE), "{:.40}", bytes);
+        assert_eq!(failure(&answer), Failure::new(StatusCode::BAD_GATEWAY, code::UPSTREAM_BROKE), "{bytes:.40}");
     }
 }
 
@@ -456,6 +456,31 @@ async fn an_answer_may_come_before_the_body_has_gone() {
 }
 
 #[tokio::test]
+async fn a_visitor_who_leaves_is_not_worked_for() {
+    let other = Other::new();
+    let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
+    other.listen(move |number, mut stream| {
+        let ended = ended.clone();
+        async move {
+            read_head(&mut stream).await;
+            if number == 1 {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc").await.unwrap();
+            }
+            ended.send(None).unwrap();
+            ended.send(Some(stream.read(&mut [0; 8]).await.unwrap())).unwrap();
+        }
+    });
+    let proxy = other.proxy();
+    let waiting = tokio::spawn(proxy.clone().call(get("/")));
+    assert_eq!(ends.recv().await, Some(None), "the request is there");
+    waiting.abort();
+    assert_eq!(ends.recv().await, Some(Some(0)), "before the head of the response");
+    drop(ask(&proxy, get("/")).await);
+    assert_eq!(ends.recv().await, Some(None));
+    assert_eq!(ends.recv().await, Some(Some(0)), "in the middle of its body");
+}
+
+#[tokio::test]
 async fn nobody_gets_a_tunnel() {
     let other = Other::http(|_| async { Response::new(boxed("tunnel")) });
     let request = Request::builder().method(Method::CONNECT).uri("evil.example:25").body(Body::empty()).unwrap();
@@ -473,4 +498,25 @@ async fn a_server_that_refuses_a_body_and_leaves_is_heard() {
         assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(text(answer).await, "no");
     }
+}
+
+#[tokio::test]
+async fn what_a_web_server_says_of_a_visitor_is_told() {
+    let other = Other::http(|request| async move {
+        let of = |name: &str| request.headers().get(name).map_or_else(String::new, |value| value.to_str().unwrap().to_owned());
+        let head = [
+            request.method().to_string(),
+            request.uri().to_string(),
+            of("host"),
+            of("x-forwarded-for"),
+            of("x-forwarded-proto"),
+            of("transfer-encoding"),
+        ];
+        Response::new(boxed(head.join(" ")))
+    });
+    let request =
+        Request::get("/a?b").header(header::HOST, "example.org").header("x-forwarded-for", "6.6.6.6, 192.0.2.7").body(Body::empty()).unwrap();
+    // It comes from this machine, so that the last of the list is the visitor.
+    let response = crate::testing::oneshot(other.proxy(), request).await.unwrap();
+    assert_eq!(response.body(), "GET /a?b example.org 192.0.2.7 http ");
 }
