@@ -106,6 +106,8 @@ pub(super) enum ConfigVerb {
     Show,
     /// The JSON schema of the file, for editors
     Schema,
+    /// All keys as a page of Markdown
+    Page,
 }
 
 /// Which files to write, and where.

@@ -42,6 +42,7 @@ pub(super) fn print(what: ConfigVerb, told: Option<&Path>) -> ExitCode {
     match what {
         ConfigVerb::Reference => super::print(&printed::template()),
         ConfigVerb::Schema => super::print(&printed::schema()),
+        ConfigVerb::Page => super::print(&printed::page()),
         ConfigVerb::Show => {
             let path = match find(told) {
                 Ok(path) => path,

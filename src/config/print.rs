@@ -140,6 +140,7 @@ fn key_schema(key: &Key) -> Json {
     };
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("description".to_owned(), json!(key.doc));
+        schema.insert("x-since".to_owned(), json!(key.since));
     }
     schema
 }

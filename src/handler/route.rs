@@ -2,19 +2,19 @@
 
 use super::{
     Answer, Answering, Failure, Matched,
-    auth::Guard,
+    auth::{self, Guard, OnAnswer},
     cgi::Cgi,
     fastcgi::FastCgi,
     files::Files,
     layers::Around,
-    policy::{self, Gate},
+    policy::{Gate, time::in_time},
     proxy::Proxy,
     redirect, respond,
     tree::{Apps, Context},
 };
 use crate::{
     body::Body,
-    config::model::{Handler, Layers, Route as Settings},
+    config::model::{Auth, Handler, Layers, Route as Settings},
     diagnostic::codes as code,
     error::BoxError,
     ext::{Exchange, RequestExt as _},
@@ -41,13 +41,14 @@ pub(super) struct Route {
 }
 
 impl Route {
-    pub(super) fn new(settings: Settings, context: &Context) -> Self {
+    /// `guards` holds those that were made for the site already: one is shared by all routes that it watches over, with what it knows.
+    pub(super) fn new(settings: Settings, context: &Context, guards: &mut Guards) -> Self {
         let settings = Arc::new(settings);
         Self {
             methods: settings.methods.clone(),
             header: settings.header.clone().map(|header| (header.name, header.value)),
             gate: Gate::new(&settings.policy),
-            guard: settings.layers.auth.clone().map(|auth| Guard::new(auth, context.state.as_deref())),
+            guard: settings.layers.auth.as_ref().map(|auth| guard(auth, context, guards)),
             around: Around::new(&settings.layers),
             handle: handle(&settings, context),
             settings,
@@ -80,36 +81,52 @@ impl Route {
 
     /// Answers a request that this route was found for.
     pub(super) async fn answer(&self, request: Request<Body>) -> Result<Answer, BoxError> {
-        let (request, pass) = match self.gate.enter(request) {
-            Ok(entered) => entered,
-            Err(answer) => return Ok(answer),
+        // Before anybody is asked who it is: browsers ask for permission without saying so. A refusal is for scripts of other sites too.
+        let before = match self.around.before(&request) {
+            Ok(before) => before,
+            Err(permission) => return Ok(permission),
         };
-        // Before anybody is asked who it is: browsers ask for permission without saying so.
-        let (before, early) = self.around.before(&request);
-        let answer = match early {
-            Some(answer) => answer,
-            None => self.answer_inside(request).await?,
-        };
-        Ok(pass.watch(self.around.after(before, answer)))
+        match self.gate.enter(request) {
+            Ok((request, pass)) => Ok(pass.watch(self.around.after(before, self.answer_inside(request).await?))),
+            Err(refusal) => Ok(self.around.after(before, refusal)),
+        }
     }
 
-    async fn answer_inside(&self, request: Request<Body>) -> Result<Answer, BoxError> {
-        let request = match &self.guard {
+    async fn answer_inside(&self, mut request: Request<Body>) -> Result<Answer, BoxError> {
+        auth::drop_forged(request.headers_mut());
+        let mut request = match &self.guard {
             Some(guard) => match guard.pass(request).await {
                 Ok(request) => request,
                 Err(answer) => return Ok(answer),
             },
             None => request,
         };
+        let on_answer = request.extensions_mut().remove::<OnAnswer>();
         let request = match prepared(request, &self.settings.layers) {
             Ok(request) => request,
             Err(failure) => return Ok(failure.answer()),
         };
-        match self.settings.policy.timeout {
-            Some(timeout) => policy::in_time(timeout, request, &self.handle).await,
-            None => (self.handle)(request).await,
+        let mut answer = match self.settings.policy.timeout {
+            Some(timeout) => in_time(timeout, request, &self.handle).await?,
+            None => (self.handle)(request).await?,
+        };
+        if let Some(on_answer) = on_answer {
+            on_answer.apply(&mut answer);
         }
+        Ok(answer)
     }
+}
+
+/// The guards of a site, with what they watch by.
+pub(super) type Guards = Vec<(Arc<Auth>, Guard)>;
+
+fn guard(auth: &Arc<Auth>, context: &Context, guards: &mut Guards) -> Guard {
+    if let Some((_, guard)) = guards.iter().find(|(known, _)| Arc::ptr_eq(known, auth)) {
+        return guard.clone();
+    }
+    let guard = Guard::new(auth, context.state.as_deref());
+    guards.push((Arc::clone(auth), guard.clone()));
+    guard
 }
 
 /// The request as the handler sees it: for a tenant that there is, and with the path that it is meant to see.

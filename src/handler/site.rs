@@ -6,7 +6,7 @@ use super::{
     full,
     policy::Gate,
     redirect,
-    route::Route,
+    route::{Guards, Route},
     tree::Context,
 };
 use crate::{
@@ -184,6 +184,7 @@ fn port(host: &str) -> Option<u16> {
 
 /// The routes of a site by their paths.
 fn table(site: &model::Site, context: &Context) -> matchit::Router<Found> {
+    let mut guards = Guards::new();
     let mut order: Vec<(RoutePath, Vec<Arc<Route>>)> = Vec::new();
     let implied = context.implied_app().filter(|_| !site.routes.iter().any(|route| route.path.pattern == "/"));
     let implied = implied.map(|app| Settings {
@@ -196,7 +197,7 @@ fn table(site: &model::Site, context: &Context) -> matchit::Router<Found> {
     });
     for settings in site.routes.iter().cloned().chain(implied) {
         let path = settings.path.clone();
-        let route = Arc::new(Route::new(settings, context));
+        let route = Arc::new(Route::new(settings, context, &mut guards));
         match order.iter_mut().find(|(known, _)| *known == path) {
             Some((_, routes)) => routes.push(route),
             None => order.push((path, vec![route])),
