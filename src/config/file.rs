@@ -25,6 +25,8 @@ pub(super) struct Section {
     pub(super) span: Range<usize>,
     pub(super) values: BTreeMap<&'static str, Found>,
     pub(super) tables: BTreeMap<&'static str, Vec<Self>>,
+    /// Keys that stand there with a value that was refused, and is told already.
+    pub(super) refused: Vec<&'static str>,
     /// Pages by `404`, `4xx` and `5xx`, in `[site.error-pages]` alone.
     pub(super) pages: Vec<(String, Found)>,
 }
@@ -118,11 +120,10 @@ impl Walk<'_> {
             }
             (Kind::Many(_), DeValue::Table(_)) => self.mistakes.push(mistakes::wrong_kind(key_span, key, "one table")),
             (Kind::One(_) | Kind::Many(_), other) => self.mistakes.push(mistakes::wrong_kind(value.span(), key, name_of(other))),
-            _ => {
-                if let Some(found) = self.value(key, value) {
-                    section.values.insert(key.name, found);
-                }
-            }
+            _ => match self.value(key, value) {
+                Some(found) => drop(section.values.insert(key.name, found)),
+                None => section.refused.push(key.name),
+            },
         }
     }
 

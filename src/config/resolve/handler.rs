@@ -19,7 +19,9 @@ impl Resolve<'_> {
         let mut given: Vec<&Found> = keys::HANDLERS.iter().filter_map(|name| section.found(name)).collect();
         given.sort_by_key(|found| found.span.start);
         let Some((first, others)) = given.split_first() else {
-            self.mistakes.push(mistakes::no_handler(section.span.clone()));
+            if !keys::HANDLERS.iter().any(|name| section.refused.contains(name)) {
+                self.mistakes.push(mistakes::no_handler(section.span.clone()));
+            }
             return None;
         };
         for other in others {

@@ -240,7 +240,9 @@ impl Resolve<'_> {
     }
 
     fn missing(&mut self, section: &Section, table: Table, name: &str) {
-        self.mistakes.push(mistakes::missing(section.span.clone(), table, name));
+        if !section.refused.contains(&name) {
+            self.mistakes.push(mistakes::missing(section.span.clone(), table, name));
+        }
     }
 }
 
