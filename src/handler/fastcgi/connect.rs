@@ -129,6 +129,13 @@ mod tests {
         assert_eq!(log.lines().len(), 1, "{:?}", log.lines());
     }
 
+    #[tokio::test]
+    async fn a_server_may_listen_on_a_port_of_its_own() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = Upstream::Tcp { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
+        assert!(connect(&upstream, Duration::from_secs(10)).await.is_ok());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_is_waited_for_and_not_for_ever() {
         let folder = tempfile::tempdir().unwrap();

@@ -20,7 +20,7 @@ use super::{
     failure::Failure,
 };
 use crate::{body::Body, config, diagnostic::codes, error::BoxError, ext::RequestExt as _};
-use http::{HeaderValue, Method, Request, StatusCode, header, request::Parts};
+use http::{HeaderValue, Request, StatusCode, header, request::Parts};
 use std::{
     os::unix::ffi::OsStrExt as _,
     path::PathBuf,
@@ -80,8 +80,8 @@ impl Inner {
         let Place { base, rest } = Place::of(&parts);
         let script = match find(&self.root, &rest, &self.index) {
             Found::Script(script) => script,
-            Found::WithoutSlash if matches!(parts.method, Method::GET | Method::HEAD) => return with_slash(&parts),
-            Found::WithoutSlash | Found::Nothing => return Err(Failure::NOT_FOUND.answer()),
+            Found::WithoutSlash => return with_slash(&parts),
+            Found::Nothing => return Err(Failure::NOT_FOUND.answer()),
             Found::Hostile => return Err(Failure::new(StatusCode::BAD_REQUEST, codes::HOSTILE_PATH).answer()),
             Found::Unreadable(path, error) => {
                 tracing::warn!(target: "lodger", "{}: {} cannot be read: {error}", codes::FILE_UNREADABLE, path.display());
@@ -121,18 +121,21 @@ fn vars(parts: &Parts, length: Option<u64>, base: &[u8], script: Script) -> Vars
     vars
 }
 
-/// Sends the visitor to the same path with a slash at its end.
+/// Sends the visitor to the same path with a slash at its end, with the method and body that he came with.
 fn with_slash(parts: &Parts) -> Result<Answer, Answer> {
-    // Two slashes in front would be the name of another host.
-    let path = parts.uri.path().trim_start_matches('/');
+    let path = [parts.mount(), parts.uri.path()].concat();
     let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let location = format!("{}/{path}/{query}", parts.mount());
+    // Two slashes in front would be the name of another host.
+    let location = format!("/{}/{query}", path.trim_start_matches('/'));
     let location = HeaderValue::try_from(location).map_err(|_| Failure::NOT_FOUND.answer())?;
-    let mut answer = empty(StatusCode::MOVED_PERMANENTLY);
+    let mut answer = empty(StatusCode::PERMANENT_REDIRECT);
     answer.headers_mut().insert(header::LOCATION, location);
     Ok(answer)
 }
 
+#[cfg(test)]
+#[path = "php_tests.rs"]
+mod php_tests;
 #[cfg(test)]
 #[path = "server_tests.rs"]
 mod server_tests;

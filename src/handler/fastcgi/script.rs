@@ -138,7 +138,17 @@ mod tests {
         for name in ["blog", "blog/deep", "empty", "folder.php", ".git", ".well-known"] {
             fs::create_dir_all(root.join(name)).unwrap();
         }
-        let files = ["index.php", "a b.php", "info.php", "blog/index.php", "image.jpg", "folder.php/index.php", ".git/hook.php", ".hidden.php", "noscript.php.bak"];
+        let files = [
+            "index.php",
+            "a b.php",
+            "info.php",
+            "blog/index.php",
+            "image.jpg",
+            "folder.php/index.php",
+            ".git/hook.php",
+            ".hidden.php",
+            "noscript.php.bak",
+        ];
         for name in files.iter().chain(&[".well-known/x.php", "blog/deep/x.php", "PHP.PHP"]) {
             fs::write(root.join(name), "<?php").unwrap();
         }
@@ -211,7 +221,7 @@ mod tests {
         for (path, expect) in [
             // A file that is no script is not made one by what follows it.
             ("/image.jpg/x.php", "index.php"),
-            ("/image.jpg/.php", "nothing"),
+            ("/image.jpg/.php", "index.php"),
             ("/image.jpg/", "index.php"),
             ("/image.jpg%00.php", "hostile"),
             ("/image.jpg%00/x.php", "hostile"),
