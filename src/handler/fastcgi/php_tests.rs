@@ -73,7 +73,7 @@ impl Php {
     }
 
     async fn answer(&self, request: Request<Body>) -> Answer {
-        self.fastcgi.clone().oneshot(request).await.unwrap()
+        tokio::time::timeout(Duration::from_secs(20), self.fastcgi.clone().oneshot(request)).await.expect("PHP-FPM answers").unwrap()
     }
 
     async fn says(&self, path: &str) -> String {
@@ -90,9 +90,9 @@ impl Drop for Php {
 }
 
 /// Debian's program bears the version in its name.
-fn program() -> std::path::PathBuf {
+fn program() -> PathBuf {
     let programs = fs::read_dir("/usr/sbin").unwrap().map(|entry| entry.unwrap().path());
-    let is_fpm = |path: &std::path::PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("php-fpm"));
+    let is_fpm = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("php-fpm"));
     programs.filter(is_fpm).max().unwrap_or_else(|| Path::new("/usr/sbin/php-fpm").to_owned())
 }
 
@@ -127,6 +127,8 @@ async fn php_fpm_runs_the_scripts_of_a_site() {
 
     let away = php.answer(asked("/away.php", "/away.php")).await;
     assert_eq!((away.status(), &away.headers()["location"]), (StatusCode::FOUND, &"/show.php".parse().unwrap()));
+    // The one worker waits until the connection is closed.
+    drop(away);
 
     let form = posted("/form.php", "application/x-www-form-urlencoded", unmeasured(&["a=", "b c"]));
     assert_eq!(text(php.answer(form).await).await.unwrap(), "b c");
