@@ -8,11 +8,13 @@ use crate::{
         upload::{Measured, Upload},
         vars::Vars,
     },
-    proto::fastcgi::client::{self, next_answer, request_body, request_head},
+    proto::fastcgi::{
+        FCGI_REQUEST_COMPLETE,
+        client::{self, next_answer, request_body, request_head},
+    },
 };
 use bytes::{Bytes, BytesMut};
 use std::{
-    future::Future as _,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -21,9 +23,6 @@ use tokio_util::io::poll_read_buf;
 
 /// How much is read at one time.
 const READ: usize = 16 * 1024;
-
-/// FastCGI specification 5.5: "normal end of request".
-const FCGI_REQUEST_COMPLETE: u8 = 0;
 
 /// A request in work. Who drops it drops the connection, which is how the server learns that nobody waits any more.
 pub(super) struct Exchange {
