@@ -1,6 +1,9 @@
 //! The variables that a program is told of a request (RFC 3875, 4.1), for `cgi` and for `fastcgi`.
 
-use crate::{ext::RequestExt as _, handler::Matched};
+use crate::{
+    ext::RequestExt as _,
+    handler::{Matched, auth::User},
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts};
 use percent_encoding::percent_decode_str;
 use std::net::SocketAddr;
@@ -64,9 +67,10 @@ impl Vars {
         if https {
             self.put("HTTPS", "on");
         }
-        // A visitor whom the web server let in by name is known by these.
-        for name in ["SERVER_ADDR", "REMOTE_USER", "AUTH_TYPE"] {
-            if let Some(value) = parts.cgi_vars().get(name) {
+        // A visitor is known by these whom the web server let in by name, or the route.
+        let user = parts.extensions.get::<User>().map(|User(name)| name.as_bytes());
+        for (name, own) in [("SERVER_ADDR", None), ("REMOTE_USER", user), ("AUTH_TYPE", None)] {
+            if let Some(value) = own.or_else(|| parts.cgi_vars().get(name)) {
                 self.put(name, value);
             }
         }
@@ -127,20 +131,17 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn of(parts: &Parts) -> Self {
-        let path = decoded(parts.uri.path());
-        let rest = parts.extensions.get::<Matched>().map_or(parts.uri.path(), |matched| matched.rest.as_str());
-        // Compared without encoding: of the two paths only one is in its normal form.
-        let (prefix, rest) = match path.strip_suffix(decoded(rest).as_slice()) {
-            Some(prefix) => (prefix, rest),
-            None if rest == "/" => (path.as_slice(), ""),
-            None => (&[][..], rest),
-        };
+        let path = parts.uri.path();
+        let whole = Matched { rest: path.to_owned(), ..Matched::default() };
+        let matched = parts.extensions.get::<Matched>().unwrap_or(&whole);
+        let (prefix, left) = path.split_at(matched.prefix(path));
         let mut base = decoded(parts.mount());
-        base.extend_from_slice(prefix);
+        base.extend_from_slice(&decoded(prefix));
         while base.last() == Some(&b'/') {
             base.pop();
         }
-        Self { base, rest: rest.to_owned() }
+        let rest = if left.is_empty() { String::new() } else { matched.rest.clone() };
+        Self { base, rest }
     }
 }
 
@@ -165,7 +166,7 @@ mod tests {
     /// The head of a request that a web server described.
     fn behind_a_web_server(vars: &[(&str, &str)]) -> Parts {
         let vars = CgiVars::from_pairs(vars.iter().copied());
-        let context = request::Context { program: None, profile: &profile::UNKNOWN, headers: None };
+        let context = request::Context { program: None, profile: &profile::UNKNOWN, headers: None, trusted: None };
         let (mut parts, meta) = request::parts_from_vars(&vars, &context).unwrap();
         parts.extensions.insert(Exchange::new(vars, Gateway::FastCgi, &profile::UNKNOWN, meta, Role::Responder, None));
         parts

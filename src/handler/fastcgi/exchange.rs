@@ -1,6 +1,6 @@
 //! One request on one connection: records out and records in, both at the same time.
 
-use super::connect::Stream;
+use crate::handler::upstream::Stream;
 use crate::{
     handler::cgi::{
         output::{Broke, Output},
@@ -26,7 +26,7 @@ const READ: usize = 16 * 1024;
 
 /// A request in work. Who drops it drops the connection, which is how the server learns that nobody waits any more.
 pub(super) struct Exchange {
-    reader: ReadHalf<Box<dyn Stream>>,
+    reader: ReadHalf<Stream>,
     /// None when the server has all of the request.
     upload: Option<Upload>,
     input: BytesMut,
@@ -36,7 +36,7 @@ pub(super) struct Exchange {
 impl Exchange {
     /// The server closes the connection after its answer: a worker of PHP-FPM serves one connection at a time, and one that is kept would have it wait for us while
     /// visitors wait for it.
-    pub(super) fn new(stream: Box<dyn Stream>, vars: &Vars, body: Measured) -> Self {
+    pub(super) fn new(stream: Stream, vars: &Vars, body: Measured) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         let head = request_head(vars.iter().map(|(name, value)| (name.as_bytes(), value)), false);
         let upload = body.pour(writer, head, request_body, request_body(Bytes::new()));

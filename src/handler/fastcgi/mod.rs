@@ -1,11 +1,9 @@
 //! `fastcgi`: a FastCGI server such as PHP-FPM.
 
-pub(crate) mod connect;
 mod exchange;
 mod script;
 
 use self::{
-    connect::Door,
     exchange::Exchange,
     script::{Found, Script, find},
 };
@@ -18,6 +16,7 @@ use super::{
     },
     empty,
     failure::Failure,
+    upstream::door::Door,
 };
 use crate::{body::Body, config, diagnostic::codes, error::BoxError, ext::RequestExt as _};
 use http::{HeaderValue, Request, StatusCode, header, request::Parts};
