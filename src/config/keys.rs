@@ -351,7 +351,7 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Path,
         None,
         "\"pages/hello.html\"",
-        "Handler: this file as a template (Jinja): `{{ path }}`, `{{ host }}`, `{{ query }}`, `{{ method }}`, `{{ params.name }}`.",
+        "Handler: this file, with `{{ path }}`, `{{ query }}`, `{{ host }}`, `{{ scheme }}`, `{{ method }}` and `{{ name }}` for a part of `path` filled in.",
     ),
     key(ROUTE, "status", Kind::Number { min: 200, max: 599 }, None, "404", "With `redirect` (308 when left out) and `respond…` (200): the status."),
     key(
@@ -478,7 +478,7 @@ pub(crate) const KEYS: &[Key] = &[
         "{ X-Robots-Tag = \"noindex\" }",
         "Response headers; an empty text takes one away. A route adds to those of its site.",
     ),
-    key(BOTH, "compress", Kind::Flag, Some("false"), "true", "Compress what is worth it on the fly. Web servers often do so already."),
+    key(BOTH, "compress", Kind::Flag, Some("false"), "true", "Compress what is worth it with gzip on the fly. Web servers often do so already."),
     key(
         BOTH,
         "cache",

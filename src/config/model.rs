@@ -214,7 +214,7 @@ pub(crate) struct Respond {
 pub(crate) enum RespondBody {
     Text(String),
     File(PathBuf),
-    /// A minijinja template.
+    /// With facts of the request to be filled in.
     Template(PathBuf),
 }
 

@@ -1,24 +1,20 @@
-//! Compression of what is worth it, while it is sent.
+//! Compression of what is worth it, while it is sent: gzip, which everybody takes. Brotli would hold 2 MiB for each response in work, and make the program a megabyte larger; files
+//! that are packed beforehand are sent in any coding.
 
-use super::{coding::Coding, vary};
+use super::vary;
 use crate::{
     app::ResponseBody,
     error::BoxError,
     handler::{Answer, full},
     hints::SendFile,
 };
-use async_compression::{
-    Level,
-    brotli::EncoderParams,
-    tokio::bufread::{BrotliEncoder, GzipEncoder},
-};
+use async_compression::{Level, tokio::bufread::GzipEncoder};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, StreamBody};
 use std::io;
-use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 /// Below a kilobyte a response fits into one packet either way, and what is saved is less than what it costs.
@@ -27,21 +23,11 @@ const WORTH_IT: u64 = 1024;
 /// Processor time is what a customer of a shared host pays for, and the next level takes up to twice as long for hardly a hundredth of the size.
 const GZIP_LEVEL: Level = Level::Precise(5);
 
-/// Of a long page the level below gives a third more bytes, the level above takes a third longer and gives nothing for it.
-const BROTLI_LEVEL: Level = Level::Precise(4);
-
-/// 256 KiB, as two to the power of. With this and the hint below each response in work holds 2 MiB; with what brotli chooses by itself up to 12 MiB, in a process that should stay
-/// within a few. Pages and scripts are hardly larger for it.
-const BROTLI_WINDOW: i32 = 18;
-
-/// Brotli takes tables of several MiB for what it is told, or guesses, to be a megabyte or more.
-const BROTLI_SIZE_HINT: usize = 64 * 1024;
-
 /// How much is handed on at once.
 const CHUNK: usize = 8 * 1024;
 
 /// The answer, packed where it is worth it and the client can unpack it.
-pub(super) fn compress(coding: Option<Coding>, head: bool, mut answer: Answer) -> Answer {
+pub(super) fn compress(gzip: bool, head: bool, mut answer: Answer) -> Answer {
     // Both of these stand for a part of what another client may have got packed.
     let of_the_same = match answer.status() {
         StatusCode::NOT_MODIFIED => true,
@@ -55,15 +41,17 @@ pub(super) fn compress(coding: Option<Coding>, head: bool, mut answer: Answer) -
         return answer;
     }
     vary(answer.headers_mut(), "Accept-Encoding");
-    let Some(coding) = coding else { return answer };
+    if !gzip {
+        return answer;
+    }
     let headers = answer.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::ACCEPT_RANGES);
-    headers.insert(header::CONTENT_ENCODING, coding.name());
+    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     weaken_etag(headers);
     answer.extensions_mut().remove::<SendFile>();
     // The headers are those of GET; a body that nobody sees is not packed.
-    answer.map(|body| if head { full(Bytes::new()) } else { pack(coding, body) })
+    answer.map(|body| if head { full(Bytes::new()) } else { pack(body) })
 }
 
 /// Whether the answer to a GET of this would be packed, for somebody who can unpack it. It must not depend on the request, since caches are told of it.
@@ -138,18 +126,9 @@ fn weaken_etag(headers: &mut HeaderMap) {
 }
 
 /// Packs a body as it is read. When nothing more is there to be packed at the moment, what is goes out, so that a page that is written bit by bit appears bit by bit.
-fn pack(coding: Coding, body: ResponseBody) -> ResponseBody {
+fn pack(body: ResponseBody) -> ResponseBody {
     let reader = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
-    match coding {
-        Coding::Brotli => {
-            let params = EncoderParams::default().quality(BROTLI_LEVEL).window_size(BROTLI_WINDOW).size_hint(BROTLI_SIZE_HINT);
-            stream(BrotliEncoder::with_params(reader, params))
-        }
-        Coding::Gzip => stream(GzipEncoder::with_quality(reader, GZIP_LEVEL)),
-    }
-}
-
-fn stream(packed: impl AsyncRead + Send + 'static) -> ResponseBody {
+    let packed = GzipEncoder::with_quality(reader, GZIP_LEVEL);
     let frames = ReaderStream::with_capacity(packed, CHUNK).map_ok(Frame::data).map_err(unwrap_error);
     StreamBody::new(frames).boxed_unsync()
 }

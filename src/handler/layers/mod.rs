@@ -4,10 +4,7 @@ mod coding;
 mod compress;
 mod cors;
 
-use self::{
-    coding::Coding,
-    cors::{Allowed, Cors},
-};
+use self::cors::{Allowed, Cors};
 use crate::{body::Body, config::model::Layers, handler::Answer};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use std::sync::Arc;
@@ -31,7 +28,7 @@ struct Inner {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Before {
     head: bool,
-    coding: Option<Coding>,
+    gzip: bool,
     allowed: Option<Allowed>,
 }
 
@@ -54,7 +51,7 @@ impl Around {
         }
         Ok(Before {
             head: request.method() == Method::HEAD,
-            coding: inner.compress.then(|| Coding::accepted(request.headers())).flatten(),
+            gzip: inner.compress && coding::takes_gzip(request.headers()),
             allowed: inner.cors.as_ref().and_then(|cors| cors.allowed(request.headers())),
         })
     }
@@ -78,7 +75,7 @@ impl Around {
             answer.headers_mut().entry(header::CACHE_CONTROL).or_insert_with(|| cache.clone());
         }
         if inner.compress {
-            answer = compress::compress(before.coding, before.head, answer);
+            answer = compress::compress(before.gzip, before.head, answer);
         }
         if let Some(cors) = &inner.cors {
             cors.tell(before.allowed, answer.headers_mut());
