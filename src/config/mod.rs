@@ -20,7 +20,9 @@ mod config_tests;
 pub use crate::diagnostic::Mistakes;
 
 use crate::diagnostic::Mistake;
-use file::{Section, Walk};
+#[cfg(feature = "cli")]
+use file::Section;
+use file::Walk;
 use model::{Policy, Server, Site};
 use std::{
     fs, io,
@@ -43,7 +45,6 @@ pub(crate) const NAME: &str = "lodger.toml";
 pub struct Config {
     path: PathBuf,
     text: Arc<str>,
-    root: Section,
     server: Server,
     sites: Vec<Arc<Site>>,
     apps: Vec<(String, Range<usize>)>,
@@ -94,7 +95,14 @@ impl Config {
         if mistakes.are_errors() {
             return Err(mistakes);
         }
-        Ok(Self { path: path.to_owned(), text, root, server: resolved.server, sites: resolved.sites, apps: resolved.apps, warnings: mistakes })
+        Ok(Self { path: path.to_owned(), text, server: resolved.server, sites: resolved.sites, apps: resolved.apps, warnings: mistakes })
+    }
+
+    /// The file as it stands, read once more.
+    #[cfg(feature = "cli")]
+    fn sections(&self) -> Section {
+        let folder = folder_of(&self.path);
+        Walk { folder: &folder, variables: &|name| std::env::var(name).ok(), mistakes: Vec::new() }.read(&self.text)
     }
 
     /// What is wrong and keeps nothing from being served, such as a file that is not there.

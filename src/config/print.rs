@@ -147,10 +147,10 @@ fn key_schema(key: &Key) -> Json {
 
 /// A file with what it leaves out: every key that has a value, and where the value comes from. Secrets are not shown.
 pub(crate) fn show(config: &Config) -> String {
-    let nothing = Section::default();
+    let (nothing, root) = (Section::default(), config.sections());
     let mut text = String::new();
-    section(&mut text, config, Table::Server, config.root.tables.get("server").and_then(|list| list.first()).unwrap_or(&nothing), "[server]", &[]);
-    for site in config.root.tables.get("site").into_iter().flatten() {
+    section(&mut text, config, Table::Server, root.tables.get("server").and_then(|list| list.first()).unwrap_or(&nothing), "[server]", &[]);
+    for site in root.tables.get("site").into_iter().flatten() {
         text.push('\n');
         section(&mut text, config, Table::Site, site, "[[site]]", &[]);
         inner(&mut text, config, site, "site");

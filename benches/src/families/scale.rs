@@ -13,7 +13,7 @@ use crate::{
     programs,
     report::{Bound, Result, Section, Table, Target, median, ratio},
 };
-use std::{path::Path, process::Command};
+use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 /// What costs less than this many times as much at the largest size as at the smallest counts as flat.
 const FLAT: f64 = 1.5;
@@ -45,7 +45,8 @@ enum Kind {
 
 /// Measures all dimensions, draws the chart and tells how each grows.
 pub(crate) fn run(context: &Context) -> Result<Section> {
-    let mut dimensions = vec![routes(context)?, headers(context)?, variables(context)?, response_headers(context)?, connections(context)?];
+    let mut dimensions =
+        vec![routes(context)?, sites(context)?, headers(context)?, variables(context)?, response_headers(context)?, connections(context)?];
     dimensions.extend(bodies(context)?);
     Ok(report(context, &dimensions))
 }
@@ -54,6 +55,49 @@ fn routes(context: &Context) -> Result<Dimension> {
     let asked = asked();
     let count = |size: u64| instructions(context, &[("ROUTES", &size.to_string())], &asked);
     Dimension::counted(context, "routes of an axum router", &[1, 10, 100, 1_000, 10_000], count)
+}
+
+/// Sites of a `lodger.toml` with a hundred routes each; the last route of the last site is asked for.
+fn sites(context: &Context) -> Result<Dimension> {
+    let mut vars = asked();
+    for (name, value) in &mut vars {
+        match *name {
+            "HTTP_HOST" => *value = "site-0.example.org".into(),
+            "REQUEST_URI" | "REDIRECT_URL" => *value = format!("/section-{}/page", ROUTES - 1),
+            _ => {}
+        }
+    }
+    let exchange = Exchange::new(Protocol::FastCgi, true, &vars)?;
+    let sizes = sizes(context, &[1, 100, 10_000]);
+    let requests = context.count(20_000, 10);
+    let mut servers = Vec::new();
+    for size in &sizes {
+        let file = context.scratch().join(format!("sites-{size}.toml"));
+        fs::write(&file, site_file(*size))?;
+        let server = Server::start(context, Command::new(Context::program("knobs")?).env("LODGER_CONFIG", &file))?;
+        servers.push((load::hold(server.socket(), &exchange, 1)?, server));
+    }
+    let costs = rounds(context, &mut servers, |(open, server)| {
+        let before = server.cpu()?;
+        load::take_turns(open, &exchange, requests)?;
+        Ok(per(server.cpu()? - before, requests))
+    })?;
+    Ok(Dimension { what: "sites with 100 routes each", kind: Kind::Time, points: sizes.iter().copied().zip(costs).collect() })
+}
+
+/// How many routes each site has.
+const ROUTES: u64 = 100;
+
+/// The first site stands at the end, and is the one that is asked for.
+fn site_file(sites: u64) -> String {
+    let mut text = String::new();
+    for site in (0..sites).rev() {
+        let _ = writeln!(text, "[[site]]\nhosts = [\"site-{site}.example.org\"]");
+        for route in 0..ROUTES {
+            let _ = writeln!(text, "[[site.route]]\npath = \"/section-{route}/page\"\nrespond = \"hello, world\\n\"");
+        }
+    }
+    text
 }
 
 /// Request headers among the variables, which are otherwise those of a browser's request.
@@ -235,11 +279,11 @@ fn report(context: &Context, dimensions: &[Dimension]) -> Section {
     };
     let about = format!(
         "What a request costs as one thing becomes large and all others stay as they are. Both axes are logarithmic; along the dashed line a cost would grow in step with the size.\n\n\
-         ![Cost of a request against the number of routes, request headers, variables, response headers and connections, and against the size of a body](scale.svg)\n\n\
+         ![Cost of a request against the number of routes, sites, request headers, variables, response headers and connections, and against the size of a body](scale.svg)\n\n\
          Routes, headers and variables: instructions outside the kernel, counted by callgrind, over FastCGI on a kept connection. Connections: CPU time; all are kept, and one after \
          the other gets a request. Bodies: CPU time, on a connection of their own, with a handler that counts what comes or sends pieces of 32 KiB. CPU times are medians of {} \
-         rounds in turns. The growth is that of what a size costs above the smallest one; what stays below {FLAT} × is called flat. Sites are not among it: nothing serves \
-         several of them yet.",
+         rounds in turns. The growth is that of what a size costs above the smallest one; what stays below {FLAT} × is called flat. Sites are those of a `lodger.toml`, with a kept \
+         connection that asks for the last route of one of them.",
         context.rounds
     );
     let chart = chart::svg(&dimensions.iter().map(Dimension::panel).collect::<Vec<_>>());
