@@ -16,6 +16,8 @@ mod resolve;
 pub(crate) mod secret;
 #[cfg(test)]
 mod config_tests;
+#[cfg(test)]
+mod guide_tests;
 
 pub use crate::diagnostic::Mistakes;
 
