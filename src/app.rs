@@ -16,32 +16,18 @@ pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>
 
 /// Any app, behind one type.
 #[doc(hidden)]
-pub struct BoxApp {
-    callable: Box<dyn Callable>,
-    #[cfg(feature = "site")]
-    is_tree: bool,
-}
+pub struct BoxApp(Box<dyn Callable>);
 
 impl BoxApp {
     /// Calls a clone of the app, once it is ready. A clone that panics does so here, the app itself not before the call is polled.
     pub(crate) fn call(&self, request: Request<Body>) -> Call {
-        self.callable.call(request)
-    }
-
-    /// Whether it is a tree of sites already.
-    #[cfg(feature = "site")]
-    pub(crate) fn is_tree(&self) -> bool {
-        self.is_tree
+        self.0.call(request)
     }
 }
 
 impl Clone for BoxApp {
     fn clone(&self) -> Self {
-        Self {
-            callable: self.callable.clone_box(),
-            #[cfg(feature = "site")]
-            is_tree: self.is_tree,
-        }
+        Self(self.0.clone_box())
     }
 }
 
@@ -85,12 +71,7 @@ where
     B::Error: Into<BoxError>,
 {
     fn into_box(self) -> BoxApp {
-        let service = self.map_response(|response: Response<B>| response.map(|body| body.map_err(Into::into).boxed_unsync())).map_err(Into::into);
-        BoxApp {
-            callable: Box::new(service),
-            #[cfg(feature = "site")]
-            is_tree: std::any::TypeId::of::<S>() == std::any::TypeId::of::<crate::handler::Tree>(),
-        }
+        BoxApp(Box::new(self.map_response(|response: Response<B>| response.map(|body| body.map_err(Into::into).boxed_unsync())).map_err(Into::into)))
     }
 }
 
@@ -121,11 +102,27 @@ pub mod shape {
 pub trait IntoApp<M>: Send + Sync + 'static {
     #[doc(hidden)]
     fn build(&self) -> impl Future<Output = Result<BoxApp, BoxError>> + Send;
+
+    /// Whether the app is a tree of sites, which knows its apps by itself.
+    #[doc(hidden)]
+    fn is_tree(&self) -> bool;
+}
+
+/// Whether an app is a tree of sites.
+fn is_tree<S: 'static>() -> bool {
+    #[cfg(feature = "site")]
+    return std::any::TypeId::of::<S>() == std::any::TypeId::of::<crate::handler::Tree>();
+    #[cfg(not(feature = "site"))]
+    false
 }
 
 impl<S: App + Sync> IntoApp<shape::Ready> for S {
     async fn build(&self) -> Result<BoxApp, BoxError> {
         Ok(self.clone().into_box())
+    }
+
+    fn is_tree(&self) -> bool {
+        is_tree::<S>()
     }
 }
 
@@ -136,6 +133,10 @@ where
 {
     async fn build(&self) -> Result<BoxApp, BoxError> {
         Ok(self().into_box())
+    }
+
+    fn is_tree(&self) -> bool {
+        is_tree::<S>()
     }
 }
 
@@ -148,6 +149,10 @@ where
     async fn build(&self) -> Result<BoxApp, BoxError> {
         self().map(App::into_box).map_err(Into::into)
     }
+
+    fn is_tree(&self) -> bool {
+        is_tree::<S>()
+    }
 }
 
 impl<F, Fut, S> IntoApp<shape::Async> for F
@@ -158,6 +163,10 @@ where
 {
     async fn build(&self) -> Result<BoxApp, BoxError> {
         Ok(self().await.into_box())
+    }
+
+    fn is_tree(&self) -> bool {
+        is_tree::<S>()
     }
 }
 
@@ -170,5 +179,9 @@ where
 {
     async fn build(&self) -> Result<BoxApp, BoxError> {
         self().await.map(App::into_box).map_err(Into::into)
+    }
+
+    fn is_tree(&self) -> bool {
+        is_tree::<S>()
     }
 }

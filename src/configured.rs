@@ -2,7 +2,7 @@
 
 use crate::{
     app::{App as _, BoxApp},
-    config::{Config, Mistakes, NAME},
+    config::{Config, Mistakes, locate::locate},
     handler::{APP, Tree},
     life,
     profile::Profile,
@@ -10,15 +10,11 @@ use crate::{
     trust::Trusted,
 };
 use std::{
-    env,
     ffi::OsString,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
-
-/// The variable that names the file, for a web server that can set variables and no arguments.
-const VARIABLE: &str = "LODGER_CONFIG";
 
 /// What was found of a `lodger.toml`.
 #[derive(Debug, Default)]
@@ -29,18 +25,6 @@ pub(crate) enum Configured {
     Good(Box<Config>),
     /// It cannot be used.
     Broken(PathBuf, Box<Mistakes>),
-}
-
-/// The file that is meant: the one that was told, else that of `LODGER_CONFIG`, else the one beside the program if there is one.
-pub(crate) fn locate(told: Option<&Path>) -> Option<PathBuf> {
-    if let Some(told) = told {
-        return Some(told.to_owned());
-    }
-    if let Some(named) = env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
-        return Some(named.into());
-    }
-    let beside = env::current_exe().ok()?.with_file_name(NAME);
-    beside.exists().then_some(beside)
 }
 
 /// The path in `--config PATH` or `--config=PATH` among the arguments of a program that serves. They are read only where no visitor can set them.
@@ -76,11 +60,11 @@ impl Configured {
         }
     }
 
-    /// Tells what is odd in a file that is used.
-    pub(crate) fn warn(&self, apps: &[&str]) {
+    /// Tells what is odd in a file that is used. `apps` are those of the program, where they are known.
+    pub(crate) fn warn(&self, apps: Option<&[&str]>) {
         let Self::Good(config) = self else { return };
-        let unknown = config.unknown_apps(apps);
-        for mistakes in [config.warnings(), &unknown] {
+        let unknown = apps.map(|apps| config.unknown_apps(apps));
+        for mistakes in [config.warnings()].into_iter().chain(&unknown) {
             for mistake in mistakes.iter() {
                 let place = mistakes.place(mistake).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
                 tracing::warn!(target: "lodger", "{}: {}{place}: {}; {}", mistake.code, config.path().display(), mistake.sentence, mistake.hint);
@@ -110,12 +94,10 @@ impl Configured {
         }
     }
 
-    /// The app of the program among the sites of the file; a program without a file is its app, and so is one that made a tree by itself. Sites do not know an app that is a
-    /// placeholder.
+    /// The app of the program among the sites of the file; a program without a file is its app. Sites do not know an app that is a placeholder.
     pub(crate) fn surround(self, app: BoxApp, is_placeholder: bool) -> BoxApp {
         let tree = match self {
             Self::Nothing => return app,
-            _ if app.is_tree() => return app,
             Self::Good(config) => Tree::of(&config),
             Self::Broken(path, mistakes) => Tree::broken(&path, *mistakes),
         };

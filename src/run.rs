@@ -163,7 +163,7 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         let configured = Configured::read(told);
         log::install(configured.log());
         log::install_panic_hook();
-        configured.warn(if self.is_placeholder { &[] } else { &[APP] });
+        configured.warn(self.apps());
         configured.apply(&mut self.settings, &mut self.worker_threads);
         Ready { program: self, configured }
     }
@@ -201,10 +201,14 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         }
     }
 
-    /// Whether the sites of a file know its app.
-    #[cfg(all(feature = "cli", feature = "site"))]
-    pub(crate) fn has_app(&self) -> bool {
-        !self.is_placeholder
+    /// The apps that routes of a file may name, where that is known.
+    #[cfg(feature = "site")]
+    pub(crate) fn apps(&self) -> Option<&'static [&'static str]> {
+        match self.is_placeholder {
+            true => Some(&[]),
+            // A tree that was made by hand knows its own.
+            false => (!self.app.is_tree()).then_some(&[APP]),
+        }
     }
 }
 
@@ -284,7 +288,8 @@ impl<M, A: IntoApp<M>> Ready<A, M> {
     #[cfg(feature = "site")]
     fn unbuilt(self) -> Unbuilt<A> {
         let Program { app, is_placeholder, .. } = self.program;
-        let configured = self.configured;
+        // A program that made a tree by itself is that tree.
+        let configured = if app.is_tree() { Configured::Nothing } else { self.configured };
         Unbuilt::new(app, move |app| configured.surround(app, is_placeholder))
     }
 

@@ -2,11 +2,9 @@
 
 use super::{args::ConfigVerb, exit};
 use crate::{
-    config::{Config, Mistakes, print as printed},
-    configured::locate,
+    config::{Config, Mistakes, locate::locate, print as printed},
     diagnostic::codes as code,
     error::{Blame, Error},
-    handler::APP,
     run::report,
 };
 use std::{
@@ -15,8 +13,8 @@ use std::{
     process::ExitCode,
 };
 
-/// Reads the file and tells every mistake in it. The exit code is 1 when there is one, if only a warning.
-pub(super) fn check(told: Option<&Path>, has_app: bool) -> ExitCode {
+/// Reads the file and tells every mistake in it. `apps` are those of the program, where they are known. The exit code is 1 when there is one, if only a warning.
+pub(super) fn check(told: Option<&Path>, apps: Option<&[&str]>) -> ExitCode {
     let path = match find(told) {
         Ok(path) => path,
         Err(code) => return code,
@@ -25,14 +23,14 @@ pub(super) fn check(told: Option<&Path>, has_app: bool) -> ExitCode {
         Ok(config) => config,
         Err(mistakes) => return refuse(&mistakes),
     };
-    let unknown = config.unknown_apps(if has_app { &[APP] } else { &[] });
-    let found = config.warnings().len() + unknown.len();
+    let unknown = apps.map(|apps| config.unknown_apps(apps));
+    let found = config.warnings().len() + unknown.as_ref().map_or(0, Mistakes::len);
     if found == 0 {
         let (sites, routes) = (config.sites().len(), config.sites().iter().map(|site| site.routes.len()).sum::<usize>());
         return super::print(&format!("{} is fine: {} and {}\n", path.display(), counted(sites, "site"), counted(routes, "route")));
     }
     tell(config.warnings());
-    tell(&unknown);
+    unknown.iter().for_each(tell);
     let _ = writeln!(io::stderr(), "{}: {}; the site is served all the same", path.display(), counted(found, "warning"));
     ExitCode::from(exit::PROBLEMS)
 }

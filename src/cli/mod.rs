@@ -28,7 +28,7 @@ pub(crate) fn main<M, A: IntoApp<M>>(args: &[OsString], program: Program<A, M>) 
         args::Asked::Init(asked) => init::run(&asked),
         args::Asked::Explain(page) => explain::run(page.as_ref()),
         #[cfg(feature = "site")]
-        args::Asked::Check { config } => config::check(config.as_deref(), program.has_app()),
+        args::Asked::Check { config } => config::check(config.as_deref(), program.apps()),
         #[cfg(feature = "site")]
         args::Asked::Config { what, config } => config::print(what, config.as_deref()),
     }

@@ -7,6 +7,7 @@ mod file;
 mod fill;
 pub(crate) mod host;
 pub(crate) mod keys;
+pub(crate) mod locate;
 mod mistakes;
 pub(crate) mod model;
 pub(crate) mod path;
@@ -37,9 +38,6 @@ use std::{
 /// The largest file that is read, in bytes. 64 MiB: ten thousand sites with a hundred routes each stay below it.
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// The name of the file, beside the program.
-pub(crate) const NAME: &str = "lodger.toml";
-
 /// What a `lodger.toml` says: sites, their routes and the settings of the process.
 ///
 /// `lodger::run` reads the file beside the program by itself. Load one to give it to a [`Tree`](crate::handler::Tree) of your own.
@@ -54,6 +52,18 @@ pub struct Config {
 }
 
 impl Config {
+    /// Reads the file that the program is meant to have: the one that the variable `LODGER_CONFIG` names, else `lodger.toml` beside the program.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), and when there is none.
+    pub fn find() -> Result<Self, Mistakes> {
+        match locate::locate(None).map_or_else(locate::beside_program, Ok) {
+            Ok(path) => Self::load(path),
+            Err(error) => Err(Mistakes::new(locate::NAME, "", vec![mistakes::unreadable(&error)])),
+        }
+    }
+
     /// Reads a file. Relative paths in it are relative to its folder.
     ///
     /// ```no_run

@@ -32,7 +32,7 @@ use tower_service::Service;
 /// # use axum::Router;
 /// # fn main() -> Result<(), lodger::BoxError> {
 /// # let (api, shop) = (Router::<()>::new(), Router::<()>::new());
-/// let config = lodger::config::Config::load("lodger.toml")?;
+/// let config = lodger::config::Config::find()?;
 /// let tree = lodger::handler::Tree::new(&config)?.with_app("api", api).with_app("app", shop);
 /// lodger::run(tree);
 /// # Ok(())
