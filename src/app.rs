@@ -104,16 +104,15 @@ pub trait IntoApp<M>: Send + Sync + 'static {
     fn build(&self) -> impl Future<Output = Result<BoxApp, BoxError>> + Send;
 
     /// Whether the app is a tree of sites, which knows its apps by itself.
+    #[cfg(feature = "site")]
     #[doc(hidden)]
     fn is_tree(&self) -> bool;
 }
 
 /// Whether an app is a tree of sites.
+#[cfg(feature = "site")]
 fn is_tree<S: 'static>() -> bool {
-    #[cfg(feature = "site")]
-    return std::any::TypeId::of::<S>() == std::any::TypeId::of::<crate::handler::Tree>();
-    #[cfg(not(feature = "site"))]
-    false
+    std::any::TypeId::of::<S>() == std::any::TypeId::of::<crate::handler::Tree>()
 }
 
 impl<S: App + Sync> IntoApp<shape::Ready> for S {
@@ -121,6 +120,7 @@ impl<S: App + Sync> IntoApp<shape::Ready> for S {
         Ok(self.clone().into_box())
     }
 
+    #[cfg(feature = "site")]
     fn is_tree(&self) -> bool {
         is_tree::<S>()
     }
@@ -135,6 +135,7 @@ where
         Ok(self().into_box())
     }
 
+    #[cfg(feature = "site")]
     fn is_tree(&self) -> bool {
         is_tree::<S>()
     }
@@ -150,6 +151,7 @@ where
         self().map(App::into_box).map_err(Into::into)
     }
 
+    #[cfg(feature = "site")]
     fn is_tree(&self) -> bool {
         is_tree::<S>()
     }
@@ -165,6 +167,7 @@ where
         Ok(self().await.into_box())
     }
 
+    #[cfg(feature = "site")]
     fn is_tree(&self) -> bool {
         is_tree::<S>()
     }
@@ -181,6 +184,7 @@ where
         self().await.map(App::into_box).map_err(Into::into)
     }
 
+    #[cfg(feature = "site")]
     fn is_tree(&self) -> bool {
         is_tree::<S>()
     }
