@@ -58,7 +58,7 @@ async fn what_is_packed_can_be_unpacked_and_is_smaller() {
         for answer in [whole, in_pieces] {
             assert_eq!(said(&answer, "content-encoding"), "gzip");
             let packed = answer.into_body().collect().await.unwrap().to_bytes();
-            assert!(packed.len() < text.len() / 3, "{coding} makes {} of {}", packed.len(), text.len());
+            assert!(packed.len() < text.len() / 3, "{} of {}", packed.len(), text.len());
             assert_eq!(unpack(&packed).await, text);
         }
     }
