@@ -15,7 +15,7 @@ pub(crate) mod print;
 mod resolve;
 pub(crate) mod secret;
 #[cfg(test)]
-mod config_tests;
+mod mistakes_tests;
 
 pub use crate::diagnostic::Mistakes;
 
