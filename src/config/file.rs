@@ -3,10 +3,11 @@
 
 use super::{
     fill::{Lookup, fill},
+    hide::{Filled, is_secret},
     keys::{self, Key, Kind, Table},
     mistakes,
 };
-use crate::diagnostic::Mistake;
+use crate::diagnostic::{Mistake, line_and_column};
 use std::{
     collections::BTreeMap,
     ops::Range,
@@ -32,13 +33,20 @@ pub(super) struct Section {
 }
 
 /// A value, and where it stands.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Found {
     pub(super) key: &'static Key,
     pub(super) span: Range<usize>,
     pub(super) value: Value,
     /// Whether something of it came out of a variable or a file, so that it is a secret.
     pub(super) filled: bool,
+}
+
+impl std::fmt::Debug for Found {
+    /// Without the value, which may be a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Found").field("key", &self.key.name).field("span", &self.span).finish_non_exhaustive()
+    }
 }
 
 /// A value of the kind that its key has.
@@ -60,7 +68,14 @@ pub(super) struct Walk<'a> {
     pub(super) folder: &'a Path,
     pub(super) variables: Lookup<'a>,
     pub(super) mistakes: Vec<Mistake>,
+    /// Where secrets stand.
+    pub(super) secrets: Vec<Range<usize>>,
+    /// What was filled in.
+    pub(super) filled: Vec<Filled>,
 }
+
+/// The largest size that a file may name: 2^60 bytes, an EiB.
+const LARGEST_SIZE: u64 = 1 << 60;
 
 /// What a value is called in a message.
 fn name_of(value: &DeValue<'_>) -> &'static str {
@@ -79,19 +94,40 @@ impl Walk<'_> {
     /// Reads the text of a file as far as it can be read, and notes every mistake.
     pub(super) fn read(&mut self, text: &str) -> Section {
         let (table, errors) = DeTable::parse_recoverable(text);
-        self.mistakes.extend(errors.iter().map(mistakes::syntax));
-        self.table(Table::Root, table.get_ref(), 0..0)
+        let section = self.table(Table::Root, table.get_ref(), 0..0);
+        if !errors.is_empty() {
+            self.syntax(text, &errors);
+        }
+        section
+    }
+
+    /// Notes what is no TOML: of a line the first mistake, since the others come of it. So does much of what was found in these lines, and in all that follow a broken header.
+    fn syntax(&mut self, text: &str, errors: &[toml::de::Error]) {
+        let line = |mistake: &Mistake| mistake.span.as_ref().map(|span| line_and_column(text, span.start).0);
+        let mut broken: BTreeMap<Option<usize>, Mistake> = BTreeMap::new();
+        for mistake in errors.iter().map(mistakes::syntax) {
+            broken.entry(line(&mistake)).or_insert(mistake);
+        }
+        let is_header = |line: &usize| text.lines().nth(line.saturating_sub(1)).is_some_and(|line| line.trim_start().starts_with('['));
+        let header = broken.keys().flatten().find(|line| is_header(line)).copied().unwrap_or(usize::MAX);
+        self.mistakes.retain(|mistake| {
+            let has_place = mistake.span.as_ref().is_some_and(|span| !span.is_empty());
+            has_place && !broken.contains_key(&line(mistake)) && line(mistake).is_some_and(|line| line < header)
+        });
+        self.mistakes.extend(broken.into_values());
     }
 
     fn table(&mut self, table: Table, entries: &DeTable<'_>, span: Range<usize>) -> Section {
         let mut section = Section { span, ..Section::default() };
         for (name, value) in entries {
             let key_span = name.span();
+            if is_secret(name.get_ref()) {
+                self.secrets.push(value.span());
+            }
             match keys::find(table, name.get_ref()) {
                 Some(key) => self.entry(key, value, key_span, &mut section),
                 None if table == Table::ErrorPages && is_status(name.get_ref()) => {
-                    let Some(key) = keys::find(Table::Site, "maintenance") else { continue };
-                    if let Some(found) = self.value(key, value) {
+                    if let Some(found) = self.value(&keys::PAGE, value) {
                         section.pages.push((name.get_ref().to_string(), found));
                     }
                 }
@@ -165,9 +201,9 @@ impl Walk<'_> {
                 }
                 Err(_) => mistakes::wrong_value(span.clone(), key, "is a number with its unit: ms, s, m, h, d, w, y"),
             },
-            Kind::Size => match text.parse::<bytesize::ByteSize>() {
-                Ok(size) if size.as_u64() > 0 && text.ends_with(['B', 'b']) => return Some(Value::Size(size.as_u64())),
-                _ => mistakes::wrong_value(span.clone(), key, "is a number above zero with its unit: B, KiB, MiB, GiB"),
+            Kind::Size => match size(&text) {
+                Some(size) => return Some(Value::Size(size)),
+                None => mistakes::wrong_value(span.clone(), key, "is a number above zero with its unit: B, KiB, MiB, GiB"),
             },
             Kind::Path if text.is_empty() => mistakes::wrong_value(span.clone(), key, "is empty"),
             Kind::Path if text.contains('\0') => mistakes::wrong_value(span.clone(), key, "holds a NUL byte"),
@@ -212,9 +248,12 @@ impl Walk<'_> {
 
     fn fill(&mut self, text: &str, span: &Range<usize>, filled: &mut bool) -> Option<String> {
         match fill(text, self.folder, self.variables) {
-            Ok((text, was_filled)) => {
-                *filled |= was_filled;
-                Some(text)
+            Ok((whole, was_filled)) => {
+                if was_filled {
+                    *filled = true;
+                    self.filled.push(Filled { span: span.clone(), text: whole.clone(), written: text.to_owned() });
+                }
+                Some(whole)
             }
             Err((sentence, hint)) => self.refuse(mistakes::not_filled(span.clone(), sentence, hint)),
         }
@@ -224,6 +263,12 @@ impl Walk<'_> {
         self.mistakes.push(mistake);
         None
     }
+}
+
+/// How many bytes a text such as `16MiB` says, at least one. What is larger than any disk was not meant.
+pub(super) fn size(text: &str) -> Option<u64> {
+    let size = text.parse::<bytesize::ByteSize>().ok()?.as_u64();
+    (text.ends_with(['B', 'b']) && (1..=LARGEST_SIZE).contains(&size)).then_some(size)
 }
 
 /// Where a table of a list begins. The parser says of one that is written with brackets where its header stands.

@@ -5,6 +5,7 @@
 pub(crate) mod address;
 mod file;
 mod fill;
+mod hide;
 pub(crate) mod host;
 pub(crate) mod keys;
 mod mistakes;
@@ -19,7 +20,7 @@ mod mistakes_tests;
 
 pub use crate::diagnostic::Mistakes;
 
-use crate::diagnostic::Mistake;
+use crate::diagnostic::{Mistake, codes};
 use file::{Section, Walk};
 use model::{Policy, Server, Site};
 use std::{
@@ -39,7 +40,7 @@ pub(crate) const NAME: &str = "lodger.toml";
 /// What a `lodger.toml` says: sites, their routes and the settings of the process.
 ///
 /// `lodger::run` reads the file beside the program by itself. Load one to give it to a [`Tree`](crate::handler::Tree) of your own.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     path: PathBuf,
     text: Arc<str>,
@@ -48,6 +49,14 @@ pub struct Config {
     sites: Vec<Arc<Site>>,
     apps: Vec<(String, Range<usize>)>,
     warnings: Mistakes,
+}
+
+impl std::fmt::Debug for Config {
+    /// Without its text and its values, some of which are secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sites: Vec<&str> = self.sites.iter().map(|site| &*site.name).collect();
+        f.debug_struct("Config").field("path", &self.path).field("sites", &sites).field("warnings", &self.warnings).finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -69,7 +78,11 @@ impl Config {
         let bytes = read(path).map_err(|error| alone(mistakes::unreadable(&error)))?.ok_or_else(|| alone(mistakes::too_large(LARGEST)))?;
         // Editors of Windows begin a file so.
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-        let text = std::str::from_utf8(bytes).map_err(|_| alone(mistakes::not_utf8()))?;
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            // What is no letter is shown as one of three bytes.
+            let span = error.valid_up_to()..error.valid_up_to() + '\u{FFFD}'.len_utf8();
+            Mistakes::new(path, String::from_utf8_lossy(bytes).as_ref(), vec![mistakes::not_utf8(span)])
+        })?;
         Self::parse(text, path)
     }
 
@@ -84,17 +97,28 @@ impl Config {
 
     pub(crate) fn parse_with(text: &str, path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
         let folder = folder_of(path);
-        let mut walk = Walk { folder: &folder, variables, mistakes: Vec::new() };
+        let mut walk = Walk { folder: &folder, variables, mistakes: Vec::new(), secrets: Vec::new(), filled: Vec::new() };
         let root = walk.read(text);
         let mut resolved = resolve::resolve(&root, &folder);
         let mut list = walk.mistakes;
-        list.append(&mut resolved.mistakes);
-        let text: Arc<str> = text.into();
-        let mistakes = Mistakes::new(path, Arc::clone(&text), list);
+        // What cannot be read is not there for those who look at it as a whole.
+        if !list.iter().any(|mistake| mistake.code == codes::CONFIG_SYNTAX) {
+            list.append(&mut resolved.mistakes);
+        }
+        hide::filled(&mut list, &walk.filled);
+        let mistakes = Mistakes::new(path, hide::secrets(text, walk.secrets), list);
         if mistakes.are_errors() {
             return Err(mistakes);
         }
-        Ok(Self { path: path.to_owned(), text, root, server: resolved.server, sites: resolved.sites, apps: resolved.apps, warnings: mistakes })
+        Ok(Self {
+            path: path.to_owned(),
+            text: text.into(),
+            root,
+            server: resolved.server,
+            sites: resolved.sites,
+            apps: resolved.apps,
+            warnings: mistakes,
+        })
     }
 
     /// What is wrong and keeps nothing from being served, such as a file that is not there.

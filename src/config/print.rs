@@ -20,8 +20,7 @@ pub(crate) fn template() -> String {
          # Take the `#` away from what you need. `check` finds mistakes before visitors do.\n",
     );
     for table in Table::ALL.into_iter().filter(|table| *table != Table::Root) {
-        let brackets = if matches!(table, Table::Site | Table::Route) { ("[[", "]]") } else { ("[", "]") };
-        let _ = write!(text, "\n{}#{}{}{}\n", comment(table.doc()), brackets.0, table.path(), brackets.1);
+        let _ = write!(text, "\n{}#{}\n", comment(table.doc()), table.header());
         for key in keys::of(table).filter(|key| !is_table(key)) {
             let value = key.default.unwrap_or(key.example);
             let _ = write!(text, "\n{}#{} = {value}\n", comment(key.doc), key.name);
@@ -45,15 +44,7 @@ fn is_table(key: &Key) -> bool {
 pub(crate) fn page() -> String {
     let mut text = String::from(PREFACE);
     for table in Table::ALL.into_iter().filter(|table| *table != Table::Root) {
-        let brackets = if matches!(table, Table::Site | Table::Route) { ("[[", "]]") } else { ("[", "]") };
-        let _ = write!(
-            text,
-            "\n## `{}{}{}`\n\n{}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n",
-            brackets.0,
-            table.path(),
-            brackets.1,
-            table.doc()
-        );
+        let _ = write!(text, "\n## `{}`\n\n{}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n", table.header(), table.doc());
         for key in keys::of(table) {
             let default = key.default.map_or_else(String::new, |default| format!("`{default}`"));
             let example = if key.example.is_empty() { String::new() } else { format!(" Example: `{}`.", key.example) };

@@ -16,7 +16,10 @@ impl Resolve<'_> {
     pub(super) fn site(&mut self, section: &Section, only_one: bool) -> Site {
         let hosts = self.hosts(section);
         // One that was written wrongly is no reason to answer for all the others.
-        let default = section.flag("default") || section.found("hosts").is_none();
+        let default = section.flag("default") || section.found("hosts").is_none() && !section.refused.contains(&"hosts");
+        if !section.flag("default") {
+            self.not_empty(section, "hosts", "leave it out for a site that answers for every host that no other has");
+        }
         if section.found("hosts").is_none() && !only_one && !section.flag("default") && section.found("name").is_none() {
             self.missing(section, Table::Site, "hosts");
         }
@@ -32,6 +35,9 @@ impl Resolve<'_> {
             }
         }
         self.check_routes(&routes, &places);
+        if let Some((_, found)) = section.text("name").filter(|(name, _)| name.is_empty() || name.chars().any(char::is_control)) {
+            self.mistakes.push(mistakes::wrong_value(found.span.clone(), found.key, "is empty or holds a control character"));
+        }
         let name = section.text("name").map(|(name, _)| name.to_owned()).or_else(|| hosts.first().cloned());
         Site {
             name: name.unwrap_or_else(|| "default".to_owned()).into(),
@@ -55,7 +61,7 @@ impl Resolve<'_> {
         let mut hosts = Vec::new();
         for (text, span) in section.texts("hosts") {
             match host::of_person(text) {
-                Some(host) if hosts.contains(&host) => self.mistakes.push(mistakes::host_twice(span.clone(), &host, "of this very list")),
+                Some(host) if hosts.contains(&host) => self.mistakes.push(mistakes::host_twice_in_list(span.clone(), &host)),
                 Some(host) => hosts.push(host),
                 None => self.mistakes.push(mistakes::no_host(span.clone(), text)),
             }
@@ -95,7 +101,8 @@ impl Resolve<'_> {
 
     fn route(&mut self, section: &Section, site: &Policy, around: &crate::config::model::Layers) -> Option<Route> {
         let path = self.route_path(section);
-        let methods = self.parsed(section, "methods", "is no method", |text| text.parse::<Method>().ok());
+        self.not_empty(section, "methods", "leave it out for all methods");
+        let methods = self.parsed(section, "methods", NO_METHOD, method);
         let header = section.text("header").and_then(|(text, found)| match header_match(text) {
             Some(header) => Some(header),
             None => self.refuse(found, "is the name of a header, or its name, a colon and its value"),
@@ -137,12 +144,18 @@ impl Resolve<'_> {
             let hint = "write the path as \"/app/{tenant}/{*rest}\"";
             self.mistakes.push(mistakes::conflict(found.span.clone(), "`tenants` needs `{tenant}` in `path`", hint));
         }
-        Some(section.texts("tenants").iter().map(|(name, _)| name.clone()).collect())
+        self.not_empty(section, "tenants", "name the tenants, or take it away where everybody may be one");
+        let is_tenant = |name: &str| !name.is_empty() && !name.contains('/') && HeaderValue::from_str(name).is_ok();
+        let what = "can be no tenant: a tenant is one segment of a path and a value of a header";
+        Some(self.parsed(section, "tenants", what, |name| is_tenant(name).then(|| name.to_owned())).into())
     }
 
     /// Names in braces have to be parameters of the path, or among `others`.
     pub(super) fn check_names(&mut self, text: &str, span: Range<usize>, path: Option<&RoutePath>, others: &[&str]) {
         let Some(path) = path else { return };
+        if text.matches('{').count() != text.matches('}').count() {
+            self.mistakes.push(mistakes::conflict(span.clone(), "a brace has no counterpart", "names stand in a pair of braces: `{path}`"));
+        }
         for name in parameters(text) {
             if !others.contains(&name) && !parameters(&path.pattern).any(|known| known == name) {
                 let all: Vec<String> = parameters(&path.pattern).chain(others.iter().copied()).map(|name| format!("`{{{name}}}`")).collect();
@@ -180,9 +193,22 @@ impl Resolve<'_> {
 
 /// Whether `first` answers everything that `second` would.
 fn hides(first: &Route, second: &Route) -> bool {
-    let methods = first.methods.is_empty() || !second.methods.is_empty() && second.methods.iter().all(|method| first.methods.contains(method));
+    let methods = first.methods.is_empty() || !second.methods.is_empty() && second.methods.iter().all(|method| takes(first, method));
     let header = first.header.is_none() || first.header == second.header;
     methods && header
+}
+
+/// Whether a route takes a method; `GET` stands for `HEAD` too.
+fn takes(route: &Route, method: &Method) -> bool {
+    route.methods.contains(method) || *method == Method::HEAD && route.methods.contains(&Method::GET)
+}
+
+/// What a text is that is no method.
+pub(super) const NO_METHOD: &str = "is no method in capital letters";
+
+/// A method as it is written by everybody. Methods in small letters would be others (RFC 9110, 9.1), which nobody sends.
+pub(super) fn method(text: &str) -> Option<Method> {
+    text.parse().ok().filter(|_| !text.bytes().any(|byte| byte.is_ascii_lowercase()))
 }
 
 /// The names in braces of a text.
