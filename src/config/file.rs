@@ -38,8 +38,6 @@ pub(super) struct Found {
     pub(super) key: &'static Key,
     pub(super) span: Range<usize>,
     pub(super) value: Value,
-    /// Whether something of it came out of a variable or a file, so that it is a secret.
-    pub(super) filled: bool,
 }
 
 impl std::fmt::Debug for Found {
@@ -77,6 +75,9 @@ pub(super) struct Walk<'a> {
 /// The largest size that a file may name: 2^60 bytes, an EiB.
 const LARGEST_SIZE: u64 = 1 << 60;
 
+/// How many mistakes of syntax are told. Who has more has taken the wrong file.
+const MOST: usize = 100;
+
 /// What a value is called in a message.
 fn name_of(value: &DeValue<'_>) -> &'static str {
     match value {
@@ -105,7 +106,7 @@ impl Walk<'_> {
     fn syntax(&mut self, text: &str, errors: &[toml::de::Error]) {
         let line = |mistake: &Mistake| mistake.span.as_ref().map(|span| line_and_column(text, span.start).0);
         let mut broken: BTreeMap<Option<usize>, Mistake> = BTreeMap::new();
-        for mistake in errors.iter().map(mistakes::syntax) {
+        for mistake in errors.iter().take(MOST).map(mistakes::syntax) {
             broken.entry(line(&mistake)).or_insert(mistake);
         }
         let is_header = |line: &usize| text.lines().nth(line.saturating_sub(1)).is_some_and(|line| line.trim_start().starts_with('['));
@@ -165,7 +166,6 @@ impl Walk<'_> {
 
     fn value(&mut self, key: &'static Key, value: &Spanned<DeValue<'_>>) -> Option<Found> {
         let span = value.span();
-        let mut filled = false;
         let parsed = match (key.kind, value.get_ref()) {
             (Kind::Flag, DeValue::Boolean(flag)) => Value::Flag(*flag),
             (Kind::Number { min, max }, DeValue::Integer(number)) => {
@@ -175,19 +175,19 @@ impl Walk<'_> {
                     None => return self.refuse(mistakes::wrong_value(span, key, &format!("lies between {min} and {max}"))),
                 }
             }
-            (Kind::Texts, DeValue::Array(items)) => Value::Texts(self.texts(key, items.iter(), &mut filled)?),
-            (Kind::Texts, DeValue::String(_)) => Value::Texts(self.texts(key, std::iter::once(value), &mut filled)?),
-            (Kind::Map, DeValue::Table(entries)) => Value::Map(self.map(key, entries, &mut filled)?),
+            (Kind::Texts, DeValue::Array(items)) => Value::Texts(self.texts(key, items.iter())?),
+            (Kind::Texts, DeValue::String(_)) => Value::Texts(self.texts(key, std::iter::once(value))?),
+            (Kind::Map, DeValue::Table(entries)) => Value::Map(self.map(key, entries)?),
             (Kind::Flag | Kind::Number { .. } | Kind::Texts | Kind::Map, other) => {
                 return self.refuse(mistakes::wrong_kind(span, key, name_of(other)));
             }
             (_, DeValue::String(text)) => {
-                let text = self.fill(text, &span, &mut filled)?;
+                let text = self.fill(text, &span)?;
                 self.meaning(key, text, &span)?
             }
             (_, other) => return self.refuse(mistakes::wrong_kind(span, key, name_of(other))),
         };
-        Some(Found { key, span, value: parsed, filled })
+        Some(Found { key, span, value: parsed })
     }
 
     /// What a text means for its key.
@@ -214,28 +214,23 @@ impl Walk<'_> {
         self.refuse(refused)
     }
 
-    fn texts<'b, 'i: 'b>(
-        &mut self,
-        key: &'static Key,
-        items: impl Iterator<Item = &'b Spanned<DeValue<'i>>>,
-        filled: &mut bool,
-    ) -> Option<Vec<(String, Range<usize>)>> {
+    fn texts<'b, 'i: 'b>(&mut self, key: &'static Key, items: impl Iterator<Item = &'b Spanned<DeValue<'i>>>) -> Option<Vec<(String, Range<usize>)>> {
         let mut texts = Vec::new();
         for item in items {
             match item.get_ref() {
-                DeValue::String(text) => texts.push((self.fill(text, &item.span(), filled)?, item.span())),
+                DeValue::String(text) => texts.push((self.fill(text, &item.span())?, item.span())),
                 other => return self.refuse(mistakes::wrong_kind(item.span(), key, &format!("a list with {} in it", name_of(other)))),
             }
         }
         Some(texts)
     }
 
-    fn map(&mut self, key: &'static Key, entries: &DeTable<'_>, filled: &mut bool) -> Option<Vec<(String, Range<usize>, String, Range<usize>)>> {
+    fn map(&mut self, key: &'static Key, entries: &DeTable<'_>) -> Option<Vec<(String, Range<usize>, String, Range<usize>)>> {
         let mut pairs = Vec::new();
         for (name, value) in entries {
             match value.get_ref() {
                 DeValue::String(text) => {
-                    let text = self.fill(text, &value.span(), filled)?;
+                    let text = self.fill(text, &value.span())?;
                     pairs.push((name.get_ref().to_string(), name.span(), text, value.span()));
                 }
                 other => return self.refuse(mistakes::wrong_kind(value.span(), key, &format!("a table with {} in it", name_of(other)))),
@@ -246,11 +241,10 @@ impl Walk<'_> {
         Some(pairs)
     }
 
-    fn fill(&mut self, text: &str, span: &Range<usize>, filled: &mut bool) -> Option<String> {
+    fn fill(&mut self, text: &str, span: &Range<usize>) -> Option<String> {
         match fill(text, self.folder, self.variables) {
             Ok((whole, was_filled)) => {
                 if was_filled {
-                    *filled = true;
                     self.filled.push(Filled { span: span.clone(), text: whole.clone(), written: text.to_owned() });
                 }
                 Some(whole)

@@ -15,8 +15,14 @@ pub(crate) mod path;
 pub(crate) mod print;
 mod resolve;
 pub(crate) mod secret;
+#[cfg(all(test, feature = "cli"))]
+mod fixture_tests;
+#[cfg(all(test, feature = "cli"))]
+mod keys_tests;
 #[cfg(test)]
 mod mistakes_tests;
+#[cfg(all(test, feature = "cli"))]
+mod property_tests;
 
 pub use crate::diagnostic::Mistakes;
 
