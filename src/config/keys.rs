@@ -230,7 +230,7 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Texts,
         None,
         "[\"example.org\", \"*.example.org\"]",
-        "The hosts of the site; the first is canonical. `*.example.org` stands for every name below example.org. Left out, the site answers for every host that no other has.",
+        "The hosts of the site; the first is canonical. `*.example.org` stands for every name below example.org. Left out, the site answers for every host that no other has; beside other sites it says so with `default = true` or has a `name`.",
     ),
     key(SITE, "name", Kind::Text, None, "\"shop\"", "What the log calls the site. Left out, its first host."),
     key(SITE, "default", Kind::Flag, Some("false"), "true", "Answer for every host that no site has. Without such a site they get 421."),

@@ -9,8 +9,12 @@ use crate::config::{
     model::{ErrorPages, HeaderMatch, Policy, Route, RoutePath, Site},
     path,
 };
+use crate::diagnostic::Mistake;
 use http::{HeaderName, HeaderValue, Method};
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 impl Resolve<'_> {
     pub(super) fn site(&mut self, section: &Section, only_one: bool) -> Site {
@@ -21,7 +25,7 @@ impl Resolve<'_> {
             self.not_empty(section, "hosts", "leave it out for a site that answers for every host that no other has");
         }
         if section.found("hosts").is_none() && !only_one && !section.flag("default") && section.found("name").is_none() {
-            self.missing(section, Table::Site, "hosts");
+            self.without_hosts(section);
         }
         self.check_switches(section, &hosts);
         let policy = self.policy(section);
@@ -67,6 +71,14 @@ impl Resolve<'_> {
             }
         }
         hosts
+    }
+
+    /// Beside other sites, one without hosts is more often a slip than meant.
+    fn without_hosts(&mut self, section: &Section) {
+        if !section.refused.contains(&"hosts") {
+            let hint = "name its hosts, or say `default = true` for all hosts that no other site has";
+            self.mistakes.push(Mistake { hint: hint.to_owned(), ..mistakes::missing(section.span.clone(), Table::Site, "hosts") });
+        }
     }
 
     /// Switches that need something else to be there.
@@ -165,6 +177,25 @@ impl Resolve<'_> {
         }
     }
 
+    /// What lies below a prefix may not be mistaken for a route with a parameter there: it would be nobody's, or that of a prefix further up, without the locks of this one.
+    fn check_prefixes(&mut self, table: &mut matchit::Router<()>, routes: &[Route], places: &[Range<usize>]) {
+        let mut seen = HashSet::new();
+        for (route, place) in routes.iter().zip(places) {
+            let pattern = route.path.pattern.as_str();
+            if !pattern.ends_with('/') || !seen.insert(pattern) {
+                continue;
+            }
+            if let Err(matchit::InsertError::Conflict { with }) = table.insert(format!("{pattern}{{*-}}"), ())
+                && !takes_rest(&with, pattern)
+            {
+                let with = with.trim_end_matches("{*-}");
+                let sentence = format!("`{pattern}` stands for everything below it and cannot be told from `{with}`");
+                let hint = "put a fixed segment before the parameter, as in `/user/by-id/{id}`, or let one handler answer both";
+                self.mistakes.push(mistakes::routes(place.clone(), sentence, hint));
+            }
+        }
+    }
+
     /// No route may hide another, and none may be mistaken for another.
     fn check_routes(&mut self, routes: &[Route], places: &[Range<usize>]) {
         let mut table = matchit::Router::new();
@@ -188,7 +219,13 @@ impl Resolve<'_> {
             }
             before.push(route);
         }
+        self.check_prefixes(&mut table, routes, places);
     }
+}
+
+/// Whether a pattern is a prefix with a parameter for all that follows it.
+fn takes_rest(pattern: &str, prefix: &str) -> bool {
+    pattern.strip_prefix(prefix).is_some_and(|rest| rest.starts_with("{*"))
 }
 
 /// Whether `first` answers everything that `second` would.
