@@ -58,8 +58,11 @@ pub(super) enum Value {
     Path(PathBuf),
     Texts(Vec<(String, Range<usize>)>),
     /// Names and texts, each with its place.
-    Map(Vec<(String, Range<usize>, String, Range<usize>)>),
+    Map(Vec<Pair>),
 }
+
+/// A name and a text of a map, each with its place.
+pub(super) type Pair = (String, Range<usize>, String, Range<usize>);
 
 /// What goes beside the text of a file.
 pub(super) struct Walk<'a> {
@@ -225,7 +228,7 @@ impl Walk<'_> {
         Some(texts)
     }
 
-    fn map(&mut self, key: &'static Key, entries: &DeTable<'_>) -> Option<Vec<(String, Range<usize>, String, Range<usize>)>> {
+    fn map(&mut self, key: &'static Key, entries: &DeTable<'_>) -> Option<Vec<Pair>> {
         let mut pairs = Vec::new();
         for (name, value) in entries {
             match value.get_ref() {

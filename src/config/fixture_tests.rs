@@ -1,4 +1,5 @@
 //! Files without mistakes, `fixtures/config/ok/*.toml`: together they use every key, and beside each stands what `config show` says of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use super::{
     Config,

@@ -1,4 +1,5 @@
 //! The table of keys and what is made of it, compared with the files in which people read it and with the values that the program uses.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use super::{
     Config,
