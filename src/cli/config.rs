@@ -47,7 +47,7 @@ pub(super) fn print(what: ConfigVerb, told: Option<&Path>) -> ExitCode {
                 Err(code) => return code,
             };
             match Config::load(&path) {
-                Ok(config) => super::print(&printed::show(&config)),
+                Ok(config) => super::print(&printed::show(&config, &|name| std::env::var(name).ok())),
                 Err(mistakes) => refuse(&mistakes),
             }
         }

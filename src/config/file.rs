@@ -3,10 +3,11 @@
 
 use super::{
     fill::{Lookup, fill},
+    hide::{Filled, is_secret},
     keys::{self, Key, Kind, Table},
     mistakes,
 };
-use crate::diagnostic::Mistake;
+use crate::diagnostic::{Mistake, line_and_column};
 use std::{
     collections::BTreeMap,
     ops::Range,
@@ -32,13 +33,18 @@ pub(super) struct Section {
 }
 
 /// A value, and where it stands.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Found {
     pub(super) key: &'static Key,
     pub(super) span: Range<usize>,
     pub(super) value: Value,
-    /// Whether something of it came out of a variable or a file, so that it is a secret.
-    pub(super) filled: bool,
+}
+
+impl std::fmt::Debug for Found {
+    /// Without the value, which may be a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Found").field("key", &self.key.name).field("span", &self.span).finish_non_exhaustive()
+    }
 }
 
 /// A value of the kind that its key has.
@@ -51,10 +57,11 @@ pub(super) enum Value {
     Size(u64),
     Path(PathBuf),
     Texts(Vec<(String, Range<usize>)>),
+    /// Names and texts, each with its place.
     Map(Vec<Pair>),
 }
 
-/// A name and a text, each with its place.
+/// A name and a text of a map, each with its place.
 pub(super) type Pair = (String, Range<usize>, String, Range<usize>);
 
 /// What goes beside the text of a file.
@@ -62,7 +69,17 @@ pub(super) struct Walk<'a> {
     pub(super) folder: &'a Path,
     pub(super) variables: Lookup<'a>,
     pub(super) mistakes: Vec<Mistake>,
+    /// Where secrets stand.
+    pub(super) secrets: Vec<Range<usize>>,
+    /// What was filled in.
+    pub(super) filled: Vec<Filled>,
 }
+
+/// The largest size that a file may name: 2^60 bytes, an EiB.
+const LARGEST_SIZE: u64 = 1 << 60;
+
+/// How many mistakes of syntax are told. Who has more has taken the wrong file.
+const MOST: usize = 100;
 
 /// What a value is called in a message.
 fn name_of(value: &DeValue<'_>) -> &'static str {
@@ -77,23 +94,50 @@ fn name_of(value: &DeValue<'_>) -> &'static str {
     }
 }
 
+impl<'a> Walk<'a> {
+    pub(super) fn new(folder: &'a Path, variables: Lookup<'a>) -> Self {
+        Self { folder, variables, mistakes: Vec::new(), secrets: Vec::new(), filled: Vec::new() }
+    }
+}
+
 impl Walk<'_> {
     /// Reads the text of a file as far as it can be read, and notes every mistake.
     pub(super) fn read(&mut self, text: &str) -> Section {
         let (table, errors) = DeTable::parse_recoverable(text);
-        self.mistakes.extend(errors.iter().map(mistakes::syntax));
-        self.table(Table::Root, table.get_ref(), 0..0)
+        let section = self.table(Table::Root, table.get_ref(), 0..0);
+        if !errors.is_empty() {
+            self.syntax(text, &errors);
+        }
+        section
+    }
+
+    /// Notes what is no TOML: of a line the first mistake, since the others come of it. So does much of what was found in these lines, and in all that follow a broken header.
+    fn syntax(&mut self, text: &str, errors: &[toml::de::Error]) {
+        let line = |mistake: &Mistake| mistake.span.as_ref().map(|span| line_and_column(text, span.start).0);
+        let mut broken: BTreeMap<Option<usize>, Mistake> = BTreeMap::new();
+        for mistake in errors.iter().take(MOST).map(mistakes::syntax) {
+            broken.entry(line(&mistake)).or_insert(mistake);
+        }
+        let is_header = |line: &usize| text.lines().nth(line.saturating_sub(1)).is_some_and(|line| line.trim_start().starts_with('['));
+        let header = broken.keys().flatten().find(|line| is_header(line)).copied().unwrap_or(usize::MAX);
+        self.mistakes.retain(|mistake| {
+            let has_place = mistake.span.as_ref().is_some_and(|span| !span.is_empty());
+            has_place && !broken.contains_key(&line(mistake)) && line(mistake).is_some_and(|line| line < header)
+        });
+        self.mistakes.extend(broken.into_values());
     }
 
     fn table(&mut self, table: Table, entries: &DeTable<'_>, span: Range<usize>) -> Section {
         let mut section = Section { span, ..Section::default() };
         for (name, value) in entries {
             let key_span = name.span();
+            if is_secret(name.get_ref()) {
+                self.secrets.push(value.span());
+            }
             match keys::find(table, name.get_ref()) {
                 Some(key) => self.entry(key, value, key_span, &mut section),
                 None if table == Table::ErrorPages && is_status(name.get_ref()) => {
-                    let Some(key) = keys::find(Table::Site, "maintenance") else { continue };
-                    if let Some(found) = self.value(key, value) {
+                    if let Some(found) = self.value(&keys::PAGE, value) {
                         section.pages.push((name.get_ref().to_string(), found));
                     }
                 }
@@ -131,7 +175,6 @@ impl Walk<'_> {
 
     fn value(&mut self, key: &'static Key, value: &Spanned<DeValue<'_>>) -> Option<Found> {
         let span = value.span();
-        let mut filled = false;
         let parsed = match (key.kind, value.get_ref()) {
             (Kind::Flag, DeValue::Boolean(flag)) => Value::Flag(*flag),
             (Kind::Number { min, max }, DeValue::Integer(number)) => {
@@ -141,19 +184,19 @@ impl Walk<'_> {
                     None => return self.refuse(mistakes::wrong_value(span, key, &format!("lies between {min} and {max}"))),
                 }
             }
-            (Kind::Texts, DeValue::Array(items)) => Value::Texts(self.texts(key, items.iter(), &mut filled)?),
-            (Kind::Texts, DeValue::String(_)) => Value::Texts(self.texts(key, std::iter::once(value), &mut filled)?),
-            (Kind::Map, DeValue::Table(entries)) => Value::Map(self.map(key, entries, &mut filled)?),
+            (Kind::Texts, DeValue::Array(items)) => Value::Texts(self.texts(key, items.iter())?),
+            (Kind::Texts, DeValue::String(_)) => Value::Texts(self.texts(key, std::iter::once(value))?),
+            (Kind::Map, DeValue::Table(entries)) => Value::Map(self.map(key, entries)?),
             (Kind::Flag | Kind::Number { .. } | Kind::Texts | Kind::Map, other) => {
                 return self.refuse(mistakes::wrong_kind(span, key, name_of(other)));
             }
             (_, DeValue::String(text)) => {
-                let text = self.fill(text, &span, &mut filled)?;
+                let text = self.fill(text, &span)?;
                 self.meaning(key, text, &span)?
             }
             (_, other) => return self.refuse(mistakes::wrong_kind(span, key, name_of(other))),
         };
-        Some(Found { key, span, value: parsed, filled })
+        Some(Found { key, span, value: parsed })
     }
 
     /// What a text means for its key.
@@ -167,9 +210,9 @@ impl Walk<'_> {
                 }
                 Err(_) => mistakes::wrong_value(span.clone(), key, "is a number with its unit: ms, s, m, h, d, w, y"),
             },
-            Kind::Size => match text.parse::<bytesize::ByteSize>() {
-                Ok(size) if size.as_u64() > 0 && text.ends_with(['B', 'b']) => return Some(Value::Size(size.as_u64())),
-                _ => mistakes::wrong_value(span.clone(), key, "is a number above zero with its unit: B, KiB, MiB, GiB"),
+            Kind::Size => match size(&text) {
+                Some(size) => return Some(Value::Size(size)),
+                None => mistakes::wrong_value(span.clone(), key, "is a number above zero with its unit: B, KiB, MiB, GiB"),
             },
             Kind::Path if text.is_empty() => mistakes::wrong_value(span.clone(), key, "is empty"),
             Kind::Path if text.contains('\0') => mistakes::wrong_value(span.clone(), key, "holds a NUL byte"),
@@ -180,28 +223,23 @@ impl Walk<'_> {
         self.refuse(refused)
     }
 
-    fn texts<'b, 'i: 'b>(
-        &mut self,
-        key: &'static Key,
-        items: impl Iterator<Item = &'b Spanned<DeValue<'i>>>,
-        filled: &mut bool,
-    ) -> Option<Vec<(String, Range<usize>)>> {
+    fn texts<'b, 'i: 'b>(&mut self, key: &'static Key, items: impl Iterator<Item = &'b Spanned<DeValue<'i>>>) -> Option<Vec<(String, Range<usize>)>> {
         let mut texts = Vec::new();
         for item in items {
             match item.get_ref() {
-                DeValue::String(text) => texts.push((self.fill(text, &item.span(), filled)?, item.span())),
+                DeValue::String(text) => texts.push((self.fill(text, &item.span())?, item.span())),
                 other => return self.refuse(mistakes::wrong_kind(item.span(), key, &format!("a list with {} in it", name_of(other)))),
             }
         }
         Some(texts)
     }
 
-    fn map(&mut self, key: &'static Key, entries: &DeTable<'_>, filled: &mut bool) -> Option<Vec<Pair>> {
+    fn map(&mut self, key: &'static Key, entries: &DeTable<'_>) -> Option<Vec<Pair>> {
         let mut pairs = Vec::new();
         for (name, value) in entries {
             match value.get_ref() {
                 DeValue::String(text) => {
-                    let text = self.fill(text, &value.span(), filled)?;
+                    let text = self.fill(text, &value.span())?;
                     pairs.push((name.get_ref().to_string(), name.span(), text, value.span()));
                 }
                 other => return self.refuse(mistakes::wrong_kind(value.span(), key, &format!("a table with {} in it", name_of(other)))),
@@ -212,11 +250,13 @@ impl Walk<'_> {
         Some(pairs)
     }
 
-    fn fill(&mut self, text: &str, span: &Range<usize>, filled: &mut bool) -> Option<String> {
+    fn fill(&mut self, text: &str, span: &Range<usize>) -> Option<String> {
         match fill(text, self.folder, self.variables) {
-            Ok((text, was_filled)) => {
-                *filled |= was_filled;
-                Some(text)
+            Ok((whole, was_filled)) => {
+                if was_filled {
+                    self.filled.push(Filled { span: span.clone(), text: whole.clone(), written: text.to_owned() });
+                }
+                Some(whole)
             }
             Err((sentence, hint)) => self.refuse(mistakes::not_filled(span.clone(), sentence, hint)),
         }
@@ -226,6 +266,12 @@ impl Walk<'_> {
         self.mistakes.push(mistake);
         None
     }
+}
+
+/// How many bytes a text such as `16MiB` says, at least one. What is larger than any disk was not meant.
+pub(super) fn size(text: &str) -> Option<u64> {
+    let size = text.parse::<bytesize::ByteSize>().ok()?.as_u64();
+    (text.ends_with(['B', 'b']) && (1..=LARGEST_SIZE).contains(&size)).then_some(size)
 }
 
 /// Where a table of a list begins. The parser says of one that is written with brackets where its header stands.

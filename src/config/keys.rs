@@ -32,6 +32,12 @@ impl Table {
         }
     }
 
+    /// The line that begins the table in a file.
+    pub(crate) fn header(self) -> String {
+        let path = self.path();
+        if matches!(self, Self::Site | Self::Route) { format!("[[{path}]]") } else { format!("[{path}]") }
+    }
+
     /// What the table is for.
     pub(crate) fn doc(self) -> &'static str {
         match self {
@@ -224,7 +230,7 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Texts,
         None,
         "[\"example.org\", \"*.example.org\"]",
-        "The hosts of the site; the first is canonical. `*.example.org` stands for every name below example.org. Left out, the site answers for every host that no other has.",
+        "The hosts of the site; the first is canonical. `*.example.org` stands for every name below example.org. Left out, the site answers for every host that no other has; beside other sites it says so with `default = true` or has a `name`.",
     ),
     key(SITE, "name", Kind::Text, None, "\"shop\"", "What the log calls the site. Left out, its first host."),
     key(SITE, "default", Kind::Flag, Some("false"), "true", "Answer for every host that no site has. Without such a site they get 421."),
@@ -547,6 +553,9 @@ pub(crate) const KEYS: &[Key] = &[
     key(CORS, "max-age", within(SECOND, Duration::from_secs(86_400)), None, "\"1h\"", "How long browsers keep the permission."),
 ];
 
+/// What stands behind `404`, `4xx` and `5xx` in `[site.error-pages]`.
+pub(crate) const PAGE: Key = key(PAGES, "error page", Kind::Path, None, "\"errors/404.html\"", "The page for a status.");
+
 /// The keys of a table, in order.
 pub(crate) fn of(table: Table) -> impl Iterator<Item = &'static Key> {
     KEYS.iter().filter(move |key| key.tables.contains(&table))
@@ -580,29 +589,3 @@ pub(crate) const BELONGS: &[(&str, &[&str])] = &[
     ("fail-for", &["proxy", "fastcgi"]),
     ("env", &["cgi"]),
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::HashSet;
-
-    #[test]
-    fn a_key_stands_once_in_a_table_and_says_what_it_is_for() {
-        for table in Table::ALL {
-            let names: Vec<&str> = of(table).map(|key| key.name).collect();
-            assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len(), "{table:?}");
-        }
-        for key in KEYS {
-            assert!(key.doc.ends_with('.'), "{}", key.name);
-            let is_table = matches!(key.kind, Kind::One(_) | Kind::Many(_));
-            assert_eq!(key.example.is_empty(), is_table, "{}", key.name);
-        }
-    }
-
-    #[test]
-    fn what_belongs_to_a_handler_names_keys_that_there_are() {
-        for name in HANDLERS.iter().chain(BELONGS.iter().map(|(name, _)| name)).chain(BELONGS.iter().flat_map(|(_, handlers)| *handlers)) {
-            assert!(find(Table::Route, name).is_some(), "{name}");
-        }
-    }
-}

@@ -17,7 +17,16 @@ pub(super) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>)
 
 pub(super) fn syntax(error: &toml::de::Error) -> Mistake {
     let sentence = error.message().lines().next().unwrap_or("this is no TOML").trim();
-    let hint = "text stands in quotes, durations and sizes too; lists in brackets";
+    let says = |words: &[&str]| words.iter().any(|word| sentence.contains(word));
+    let hint = match () {
+        () if says(&["duplicate"]) => "it stands further up already: keep one of the two",
+        () if says(&["escape", "unicode"]) => "a backslash begins an escape: write two of them, or put the text in single quotes",
+        () if says(&["unclosed table"]) => "close the bracket, as in `[server]` and `[[site]]`",
+        () if says(&["array"]) => "a list stands in brackets, with commas between its texts: [\"a\", \"b\"]",
+        () if says(&["key with no value", "unquoted key", "key-value pair"]) => "write `key = value`, with an equals sign between",
+        () if says(&["basic string", "literal string, expected"]) => "close the quotes in the same line",
+        () => "text stands in quotes, durations and sizes too; lists in brackets",
+    };
     match error.span() {
         Some(span) => Mistake::at(code::CONFIG_SYNTAX, span, sentence, hint),
         None => Mistake::of_all(code::CONFIG_SYNTAX, sentence, hint),
@@ -29,8 +38,8 @@ pub(super) fn too_large(limit: usize) -> Mistake {
     Mistake::of_all(code::CONFIG_UNREADABLE, sentence, "see whether it is the right file")
 }
 
-pub(super) fn not_utf8() -> Mistake {
-    Mistake::of_all(code::CONFIG_SYNTAX, "the file is not UTF-8", "save it as UTF-8; an editor that says \"ANSI\" or \"Latin-1\" does not")
+pub(super) fn not_utf8(span: Span) -> Mistake {
+    Mistake::at(code::CONFIG_SYNTAX, span, "the file is not UTF-8", "save it as UTF-8; an editor that says \"ANSI\" or \"Latin-1\" does not")
 }
 
 pub(super) fn unreadable(error: &std::io::Error) -> Mistake {
@@ -40,15 +49,21 @@ pub(super) fn unreadable(error: &std::io::Error) -> Mistake {
 pub(super) fn unknown_key(span: Span, name: &str, table: Table) -> Mistake {
     let place = match table {
         Table::Root => "at the top of the file".to_owned(),
-        table => format!("in `{}`", table.path()),
+        table => format!("in `{}`", table.header()),
     };
     let elsewhere = || {
-        let homes: Vec<&str> = keys::KEYS.iter().filter(|key| key.name == name).flat_map(|key| key.tables).map(|table| table.path()).collect();
-        homes.first().map(|home| if home.is_empty() { "it stands at the top of the file".to_owned() } else { format!("it belongs into `{home}`") })
+        keys::KEYS.iter().find(|key| key.name == name).map(|key| match key.tables {
+            [Table::Root, ..] => match key.kind {
+                Kind::Many(table) | Kind::One(table) => format!("`{}` is a table of its own, inside no other", table.header()),
+                _ => "it stands at the top of the file".to_owned(),
+            },
+            tables => format!("it belongs to {}", tables.iter().map(|table| format!("`{}`", table.header())).collect::<Vec<_>>().join(" or ")),
+        })
     };
-    let hint = match (did_you_mean(name, keys::of(table).map(|key| key.name)), elsewhere()) {
-        (Some(near), _) => format!("did you mean `{near}`?"),
-        (None, Some(home)) => home,
+    let hint = match (elsewhere(), did_you_mean(name, keys::of(table).map(|key| key.name))) {
+        (Some(home), _) => home,
+        (None, Some(near)) => format!("did you mean `{near}`?"),
+        (None, None) if table == Table::ErrorPages => "pages stand under `400` to `599`, `4xx` or `5xx`".to_owned(),
         (None, None) => "`config reference` prints all keys".to_owned(),
     };
     Mistake::at(code::CONFIG_UNKNOWN_KEY, span, format!("there is no key `{name}` {place}"), hint)
@@ -66,8 +81,8 @@ pub(super) fn wrong_kind(span: Span, key: &Key, found: &str) -> Mistake {
         Kind::Many(_) => "a list of tables",
     };
     let hint = match key.kind {
-        Kind::One(table) => format!("write `[{}]` above its keys", table.path()),
-        Kind::Many(table) => format!("write `[[{}]]`, with two brackets, above each", table.path()),
+        Kind::One(table) => format!("write `{}` above its keys", table.header()),
+        Kind::Many(table) => format!("write `{}`, with two brackets, above each", table.header()),
         _ => example(key),
     };
     Mistake::at(code::CONFIG_WRONG_VALUE, span, format!("`{}` is {wanted}, and this is {found}", key.name), hint)
@@ -75,7 +90,8 @@ pub(super) fn wrong_kind(span: Span, key: &Key, found: &str) -> Mistake {
 
 /// How the value of a key is written.
 fn example(key: &Key) -> String {
-    format!("for example: {} = {}", key.name, key.example)
+    let name = if key.name == keys::PAGE.name { "404" } else { key.name };
+    format!("for example: {name} = {}", key.example)
 }
 
 /// A text that is none of what the key takes; `why` goes on from its name.
@@ -94,7 +110,7 @@ pub(super) fn wrong_choice(span: Span, key: &Key, found: &str, choices: &[&str])
 
 pub(super) fn missing(span: Span, table: Table, name: &str) -> Mistake {
     let hint = keys::find(table, name).map_or_else(String::new, example);
-    Mistake::at(code::CONFIG_MISSING, span, format!("`{}` needs `{name}`", table.path()), hint)
+    Mistake::at(code::CONFIG_MISSING, span, format!("`{}` needs `{name}`", table.header()), hint)
 }
 
 pub(super) fn no_handler(span: Span) -> Mistake {
@@ -121,6 +137,7 @@ pub(super) fn not_filled(span: Span, sentence: String, hint: &str) -> Mistake {
 }
 
 pub(super) fn no_file(span: Span, key: &str, path: &Path, what: &str) -> Mistake {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let sentence = format!("`{key}` names {}, which {what}", path.display());
     Mistake::at(code::CONFIG_NO_FILE, span, sentence, "paths are relative to the folder of this file; capitals count").warning()
 }
@@ -132,6 +149,15 @@ pub(super) fn no_host(span: Span, host: &str) -> Mistake {
 
 pub(super) fn host_twice(span: Span, host: &str, other: &str) -> Mistake {
     Mistake::at(code::CONFIG_HOSTS, span, format!("the host {host} belongs to the site `{other}` already"), "take it out of one of the two")
+}
+
+pub(super) fn host_twice_in_list(span: Span, host: &str) -> Mistake {
+    Mistake::at(code::CONFIG_HOSTS, span, format!("the host {host} stands in this list already"), "take it out once")
+}
+
+/// A list that would let nothing through.
+pub(super) fn empty_list(span: Span, key: &Key, hint: &str) -> Mistake {
+    Mistake::at(code::CONFIG_WRONG_VALUE, span, format!("`{}` is an empty list", key.name), hint)
 }
 
 pub(super) fn two_defaults(span: Span, other: &str) -> Mistake {

@@ -5,6 +5,7 @@
 pub(crate) mod address;
 mod file;
 mod fill;
+mod hide;
 pub(crate) mod host;
 pub(crate) mod keys;
 pub(crate) mod locate;
@@ -15,14 +16,20 @@ pub(crate) mod path;
 pub(crate) mod print;
 mod resolve;
 pub(crate) mod secret;
-#[cfg(test)]
-mod config_tests;
+#[cfg(all(test, feature = "cli"))]
+mod fixture_tests;
+#[cfg(all(test, feature = "cli"))]
+mod keys_tests;
 #[cfg(test)]
 mod guide_tests;
+#[cfg(test)]
+mod mistakes_tests;
+#[cfg(all(test, feature = "cli"))]
+mod property_tests;
 
 pub use crate::diagnostic::Mistakes;
 
-use crate::diagnostic::Mistake;
+use crate::diagnostic::{Mistake, codes};
 #[cfg(feature = "cli")]
 use file::Section;
 use file::Walk;
@@ -41,7 +48,7 @@ const LARGEST: usize = 64 * 1024 * 1024;
 /// What a `lodger.toml` says: sites, their routes and the settings of the process.
 ///
 /// `lodger::run` reads the file beside the program by itself. Load one to give it to a [`Tree`](crate::handler::Tree) of your own.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     path: PathBuf,
     text: Arc<str>,
@@ -49,6 +56,14 @@ pub struct Config {
     sites: Vec<Arc<Site>>,
     apps: Vec<(String, Range<usize>)>,
     warnings: Mistakes,
+}
+
+impl std::fmt::Debug for Config {
+    /// Without its text and its values, some of which are secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sites: Vec<&str> = self.sites.iter().map(|site| &*site.name).collect();
+        f.debug_struct("Config").field("path", &self.path).field("sites", &sites).field("warnings", &self.warnings).finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -82,7 +97,11 @@ impl Config {
         let bytes = read(path).map_err(|error| alone(mistakes::unreadable(&error)))?.ok_or_else(|| alone(mistakes::too_large(LARGEST)))?;
         // Editors of Windows begin a file so.
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-        let text = std::str::from_utf8(bytes).map_err(|_| alone(mistakes::not_utf8()))?;
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            // What is no letter is shown as one of three bytes.
+            let span = error.valid_up_to()..error.valid_up_to() + '\u{FFFD}'.len_utf8();
+            Mistakes::new(path, String::from_utf8_lossy(bytes).as_ref(), vec![mistakes::not_utf8(span)])
+        })?;
         Self::parse(text, path)
     }
 
@@ -97,24 +116,26 @@ impl Config {
 
     pub(crate) fn parse_with(text: &str, path: &Path, variables: &dyn Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
         let folder = folder_of(path);
-        let mut walk = Walk { folder: &folder, variables, mistakes: Vec::new() };
+        let mut walk = Walk::new(&folder, variables);
         let root = walk.read(text);
         let mut resolved = resolve::resolve(&root, &folder);
         let mut list = walk.mistakes;
-        list.append(&mut resolved.mistakes);
-        let text: Arc<str> = text.into();
-        let mistakes = Mistakes::new(path, Arc::clone(&text), list);
+        // What cannot be read is not there for those who look at it as a whole.
+        if !list.iter().any(|mistake| mistake.code == codes::CONFIG_SYNTAX) {
+            list.append(&mut resolved.mistakes);
+        }
+        hide::filled(&mut list, &walk.filled);
+        let mistakes = Mistakes::new(path, hide::secrets(text, walk.secrets), list);
         if mistakes.are_errors() {
             return Err(mistakes);
         }
-        Ok(Self { path: path.to_owned(), text, server: resolved.server, sites: resolved.sites, apps: resolved.apps, warnings: mistakes })
+        Ok(Self { path: path.to_owned(), text: text.into(), server: resolved.server, sites: resolved.sites, apps: resolved.apps, warnings: mistakes })
     }
 
     /// The file as it stands, read once more.
     #[cfg(feature = "cli")]
-    fn sections(&self) -> Section {
-        let folder = folder_of(&self.path);
-        Walk { folder: &folder, variables: &|name| std::env::var(name).ok(), mistakes: Vec::new() }.read(&self.text)
+    fn sections(&self, variables: fill::Lookup<'_>) -> Section {
+        Walk::new(&folder_of(&self.path), variables).read(&self.text)
     }
 
     /// What is wrong and keeps nothing from being served, such as a file that is not there.
@@ -157,7 +178,7 @@ impl Config {
     pub(crate) fn unknown_apps(&self, known: &[&str]) -> Mistakes {
         let unknown = self.apps.iter().filter(|(name, _)| !known.contains(&name.as_str()));
         let list: Vec<Mistake> = unknown.map(|(name, span)| mistakes::no_app(span.clone(), name, known)).collect();
-        Mistakes::new(&self.path, Arc::clone(&self.text), list)
+        self.warnings.instead(list)
     }
 }
 

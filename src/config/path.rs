@@ -70,6 +70,7 @@ pub(super) fn of_pattern(pattern: &str) -> Result<String, &'static str> {
         return Err("is a path alone, without `?` and `#`");
     }
     let mut whole = String::new();
+    let mut names: Vec<&str> = Vec::new();
     for (at, segment) in pattern.split('/').enumerate().skip(1) {
         whole.push('/');
         let last = pattern.split('/').count() == at + 1;
@@ -78,6 +79,11 @@ pub(super) fn of_pattern(pattern: &str) -> Result<String, &'static str> {
         }
         if segment.contains(['{', '}']) {
             whole.push_str(parameter(segment, last)?);
+            let name = segment.trim_matches(['{', '*', '}']);
+            if names.contains(&name) {
+                return Err("has two parameters of one name");
+            }
+            names.push(name);
             continue;
         }
         let start = whole.len();
@@ -140,7 +146,7 @@ mod tests {
         for (written, expected) in [("/", "/"), ("/static/", "/static/"), ("/café/{id}", "/caf%C3%A9/{id}"), ("/%61/{*rest}", "/a/{*rest}")] {
             assert_eq!(of_pattern(written).unwrap(), expected, "{written}");
         }
-        for wrong in ["", "a", "/a//b", "/a/../b", "/{a", "/x{a}", "/{}", "/{*a}/b", "/{a b}", "/a?b"] {
+        for wrong in ["", "a", "/a//b", "/a/../b", "/{a", "/x{a}", "/{}", "/{*a}/b", "/{a b}", "/a?b", "/{a}/{a}", "/{a}/{*a}"] {
             assert!(of_pattern(wrong).is_err(), "{wrong}");
         }
     }

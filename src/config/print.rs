@@ -2,12 +2,13 @@
 
 use super::{
     Config,
-    file::{Found, Section},
+    file::{Found, Section, Value},
+    fill::Lookup,
     keys::{self, Key, Kind, Table},
 };
 use crate::diagnostic::line_and_column;
 use serde_json::{Map, Value as Json, json};
-use std::fmt::Write as _;
+use std::{fmt::Write as _, ops::Range};
 
 /// How wide comments in the template are.
 const WIDTH: usize = 100;
@@ -20,8 +21,7 @@ pub(crate) fn template() -> String {
          # Take the `#` away from what you need. `check` finds mistakes before visitors do.\n",
     );
     for table in Table::ALL.into_iter().filter(|table| *table != Table::Root) {
-        let brackets = if matches!(table, Table::Site | Table::Route) { ("[[", "]]") } else { ("[", "]") };
-        let _ = write!(text, "\n{}#{}{}{}\n", comment(table.doc()), brackets.0, table.path(), brackets.1);
+        let _ = write!(text, "\n{}#{}\n", comment(table.doc()), table.header());
         for key in keys::of(table).filter(|key| !is_table(key)) {
             let value = key.default.unwrap_or(key.example);
             let _ = write!(text, "\n{}#{} = {value}\n", comment(key.doc), key.name);
@@ -45,15 +45,7 @@ fn is_table(key: &Key) -> bool {
 pub(crate) fn page() -> String {
     let mut text = String::from(PREFACE);
     for table in Table::ALL.into_iter().filter(|table| *table != Table::Root) {
-        let brackets = if matches!(table, Table::Site | Table::Route) { ("[[", "]]") } else { ("[", "]") };
-        let _ = write!(
-            text,
-            "\n## `{}{}{}`\n\n{}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n",
-            brackets.0,
-            table.path(),
-            brackets.1,
-            table.doc()
-        );
+        let _ = write!(text, "\n## `{}`\n\n{}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n", table.header(), table.doc());
         for key in keys::of(table) {
             let default = key.default.map_or_else(String::new, |default| format!("`{default}`"));
             let example = if key.example.is_empty() { String::new() } else { format!(" Example: `{}`.", key.example) };
@@ -146,17 +138,18 @@ fn key_schema(key: &Key) -> Json {
 }
 
 /// A file with what it leaves out: every key that has a value, and where the value comes from. Secrets are not shown.
-pub(crate) fn show(config: &Config) -> String {
-    let (nothing, root) = (Section::default(), config.sections());
+pub(crate) fn show(config: &Config, variables: Lookup<'_>) -> String {
+    let (nothing, root) = (Section::default(), config.sections(variables));
+    let server = root.tables.get("server").and_then(|list| list.first()).unwrap_or(&nothing);
     let mut text = String::new();
-    section(&mut text, config, Table::Server, root.tables.get("server").and_then(|list| list.first()).unwrap_or(&nothing), "[server]", &[]);
+    section(&mut text, config, Table::Server, server, "[server]", &[]);
     for site in root.tables.get("site").into_iter().flatten() {
         text.push('\n');
-        section(&mut text, config, Table::Site, site, "[[site]]", &[]);
+        section(&mut text, config, Table::Site, site, "[[site]]", &[(server, "[server]")]);
         inner(&mut text, config, site, "site");
         for route in site.tables.get("route").into_iter().flatten() {
             text.push('\n');
-            section(&mut text, config, Table::Route, route, "[[site.route]]", &[site]);
+            section(&mut text, config, Table::Route, route, "[[site.route]]", &[(site, "the site"), (server, "[server]")]);
             inner(&mut text, config, route, "site.route");
         }
     }
@@ -173,16 +166,20 @@ fn inner(text: &mut String, config: &Config, around: &Section, path: &str) {
 }
 
 /// One table. Keys that are left out are taken from `around`, if they are handed down, or from the table of keys.
-fn section(text: &mut String, config: &Config, table: Table, section: &Section, header: &str, around: &[&Section]) {
+fn section(text: &mut String, config: &Config, table: Table, section: &Section, header: &str, around: &[(&Section, &str)]) {
     let _ = writeln!(text, "{header}");
-    let handler = section.values.keys().find(|name| keys::HANDLERS.contains(name)).copied();
     for key in keys::of(table).filter(|key| !is_table(key)) {
-        let inherited = || around.iter().find_map(|around| around.values.get(key.name)).filter(|_| key.tables.len() > 1 && !counts_alone(key.name));
-        let (value, origin) = match (section.values.get(key.name), inherited()) {
+        let own = section.values.get(key.name);
+        let outer = || around.iter().filter(|_| is_handed_down(key.name)).find_map(|(around, name)| Some((value_in(around, key.name)?, *name)));
+        let (value, origin) = match (own, outer()) {
+            // A route adds to the headers of its site.
+            (Some(found), Some((outer, name))) if key.name == "headers" => {
+                (shown(config, found), format!("{}, beside those of {name} in {}", place(config, found), place(config, outer)))
+            }
             (Some(found), _) => (shown(config, found), place(config, found)),
-            (None, Some(found)) => (shown(config, found), format!("{}, from the site", place(config, found))),
-            (None, None) => match key.default.filter(|_| matters(key.name, table, handler, section)) {
-                Some(default) => (default.to_owned(), "default".to_owned()),
+            (None, Some((found, name))) => (shown(config, found), format!("{}, from {name}", place(config, found))),
+            (None, None) => match default(key, table, section) {
+                Some(default) => default,
                 None => continue,
             },
         };
@@ -193,35 +190,59 @@ fn section(text: &mut String, config: &Config, table: Table, section: &Section, 
     }
 }
 
-/// Limits that a site counts for itself, and does not hand down.
-fn counts_alone(name: &str) -> bool {
-    !matches!(name, "timeout" | "max-body" | "headers" | "compress" | "cache")
+/// What a site or the process says about a key that is left out in what it holds.
+fn value_in<'a>(around: &'a Section, name: &str) -> Option<&'a Found> {
+    around.values.get(name).or_else(|| around.values.get("request-timeout").filter(|_| name == "timeout"))
 }
 
-/// Whether the default of a key is of interest beside what else is there.
-fn matters(name: &str, table: Table, handler: Option<&str>, section: &Section) -> bool {
-    match name {
+/// Whether a site hands a key down to its routes. Other limits it counts for itself.
+fn is_handed_down(name: &str) -> bool {
+    matches!(name, "timeout" | "max-body" | "headers" | "compress" | "cache")
+}
+
+/// What a key is when nobody says anything, if that is of interest beside what else is there; and why.
+fn default(key: &Key, table: Table, section: &Section) -> Option<(String, String)> {
+    let handler = section.values.keys().find(|name| keys::HANDLERS.contains(name)).copied();
+    let kind = section.values.get("kind").map(|found| &found.value);
+    let is_kind = |name: &str| matches!(kind, Some(Value::Text(text)) if text == name);
+    let matters = match key.name {
         "rate-per" => section.values.contains_key("rate"),
         "bandwidth-per" => section.values.contains_key("bandwidth"),
         "compress" => table == Table::Site,
-        _ => keys::BELONGS.iter().find(|(key, _)| *key == name).is_none_or(|(_, with)| handler.is_some_and(|handler| with.contains(&handler))),
+        "hsts-subdomains" => section.values.contains_key("hsts"),
+        "realm" => !is_kind("none"),
+        "lifetime" => is_kind("session"),
+        name => keys::BELONGS.iter().find(|(key, _)| *key == name).is_none_or(|(_, with)| handler.is_some_and(|handler| with.contains(&handler))),
+    };
+    let told = |value: &str, why: &str| Some((value.to_owned(), why.to_owned()));
+    match key.name {
+        _ if !matters => None,
+        "default" if !section.values.contains_key("hosts") => told("true", "it has no hosts"),
+        "index" if handler == Some("fastcgi") => told("\"index.php\"", "default"),
+        _ => told(key.default?, "default"),
     }
 }
 
 /// The value as it stands in the file, so that what was filled in is not shown.
 fn shown(config: &Config, found: &Found) -> String {
-    if found.key.secret && !found.filled {
-        return "\"(secret)\"".to_owned();
+    let written = |span: &Range<usize>| config.text.get(span.clone()).unwrap_or_default();
+    match &found.value {
+        _ if !found.key.secret => written(&found.span).to_owned(),
+        Value::Texts(texts) if written(&found.span).starts_with('[') => {
+            let texts: Vec<String> = texts.iter().map(|(_, span)| hidden(written(span))).collect();
+            format!("[{}]", texts.join(", "))
+        }
+        _ => hidden(written(&found.span)),
     }
-    let written = config.text.get(found.span.clone()).unwrap_or_default();
-    if found.key.secret { hide_literals(written) } else { written.to_owned() }
 }
 
 /// Of a secret that is filled in, only how is shown. What stands beside that in plain may be one too.
-fn hide_literals(written: &str) -> String {
-    let fills: Vec<&str> = written.split("${").skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect();
-    let fills: Vec<String> = fills.into_iter().map(|name| format!("\"${{{name}}}\"")).collect();
-    if fills.len() == 1 { fills.concat() } else { format!("[{}]", fills.join(", ")) }
+fn hidden(written: &str) -> String {
+    // What stands before the first brace is no name, and neither is what follows two dollar signs.
+    let pieces: Vec<&str> = written.split("${").collect();
+    let fills = pieces.windows(2).filter(|pair| !pair[0].ends_with('$')).filter_map(|pair| pair[1].split_once('}'));
+    let fills: String = fills.map(|(name, _)| format!("${{{name}}}")).collect();
+    if fills.is_empty() { "\"(secret)\"".to_owned() } else { format!("\"{fills}\"") }
 }
 
 fn place(config: &Config, found: &Found) -> String {

@@ -62,6 +62,11 @@ impl Mistakes {
         Self { path: path.into(), text: text.into(), list }
     }
 
+    /// Others of the same file.
+    pub(crate) fn instead(&self, list: Vec<Mistake>) -> Self {
+        Self::new(&self.path, Arc::clone(&self.text), list)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -4,6 +4,8 @@
 mod api;
 mod cgi;
 mod cli;
+#[cfg(feature = "site")]
+mod config;
 #[cfg(feature = "http")]
 mod http;
 mod lsapi;

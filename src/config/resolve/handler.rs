@@ -90,18 +90,30 @@ impl Resolve<'_> {
         self.check_names(to, found.span.clone(), path.as_ref(), &REDIRECT_NAMES);
         let begins = to.starts_with('/') && !to.starts_with("//") || to.starts_with("https://") || to.starts_with("http://");
         // What is filled in is encoded, the rest has to be a header already.
-        if !begins || HeaderValue::from_str(to).is_err() || to.contains(' ') {
+        let host = to.split_once("://").map_or("-", |(_, rest)| rest);
+        if !begins || host.is_empty() || host.starts_with(['/', '?', '#']) || HeaderValue::from_str(to).is_err() || to.contains(' ') {
             return self.refuse(found, "is a path from the first slash on, or an address with its scheme");
         }
         let status = match section.number("status") {
             None => StatusCode::PERMANENT_REDIRECT,
             Some(status) => match section.found("status") {
                 Some(found) if !matches!(status, 301 | 302 | 303 | 307 | 308) => {
-                    return self.refuse(found, "of a redirect is 301, 302, 303, 307 or 308");
+                    let hint = "leave it out for 308, which browsers remember; 307 is for now alone";
+                    self.mistakes.push(mistakes::conflict(found.span.clone(), "`status` of a redirect is 301, 302, 303, 307 or 308", hint));
+                    return None;
                 }
                 _ => StatusCode::from_u16(u16::try_from(status).ok()?).ok()?,
             },
         };
+        // With methods or a header of its own, another route may answer the second time.
+        let always = section.found("methods").is_none() && section.found("header").is_none();
+        if always && path.is_some_and(|path| [path.pattern.as_str(), "/{path}", "/{path}{query}"].contains(&to)) {
+            self.mistakes.push(mistakes::conflict(
+                found.span.clone(),
+                "the route sends visitors to itself",
+                "name another path, or a host before it",
+            ));
+        }
         Some(Redirect { to: to.to_owned(), status })
     }
 
@@ -150,8 +162,9 @@ impl Resolve<'_> {
         self.check_path(root, root_found, Wanted::Folder);
         let index = section.texts("index").first().map_or("index.php", |(name, _)| name.as_str());
         let Some(upstream) = upstream else { return self.refuse(found, "is \"unix:PATH\" or \"HOST:PORT\"") };
-        if !is_name(index) {
-            return section.found("index").and_then(|found| self.refuse(found, "is the name of a script"));
+        if let Some(found) = section.found("index").filter(|_| section.texts("index").len() != 1 || !is_name(index)) {
+            let hint = "for example: index = \"index.php\"";
+            self.mistakes.push(mistakes::conflict(found.span.clone(), "`index` beside `fastcgi` is the name of one script", hint));
         }
         Some(FastCgi {
             upstream,
@@ -208,7 +221,9 @@ fn http_upstream(to: &str, folder: &Path) -> Option<(Upstream, Option<String>)> 
 
 fn tcp(authority: &str, default_port: Option<u16>) -> Option<Upstream> {
     let authority: http::uri::Authority = authority.parse().ok()?;
-    let port = authority.port_u16().or(default_port)?;
+    // A port that cannot be one has to be told from one that is left out.
+    let has_port = authority.as_str().rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+    let port = if has_port { authority.port_u16().filter(|port| *port > 0) } else { default_port }?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     (!host.is_empty() && !authority.as_str().contains('@')).then(|| Upstream::Tcp { host: host.to_owned(), port })
 }

@@ -1,6 +1,9 @@
 //! What stands around a handler.
 
-use super::{Resolve, Section, Wanted};
+use super::{
+    Resolve, Section, Wanted,
+    site::{NO_METHOD, method},
+};
 use crate::config::{
     file::{Found, Value},
     keys::Table,
@@ -74,12 +77,14 @@ impl Resolve<'_> {
         if let Ok(age) = humantime::parse_duration(text) {
             return HeaderValue::from_str(&format!("public, max-age={}", age.as_secs())).ok();
         }
+        // These stand without anything behind them; other words are more likely mistakes than directives to come.
+        let is_known = matches!(text, "public" | "private" | "immutable");
         // A directive has letters alone before its `=`.
         let is_directive = |part: &str| {
             part.trim().split('=').next().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-') && !name.is_empty())
         };
         match HeaderValue::from_str(text) {
-            Ok(value) if text.split(',').all(is_directive) && text.contains(['=', '-', ',']) => Some(value),
+            Ok(value) if text.split(',').all(is_directive) && (is_known || text.contains(['=', '-', ','])) => Some(value),
             _ => self.refuse(found, "is a duration, \"no\", or the value of `Cache-Control`"),
         }
     }
@@ -99,7 +104,7 @@ impl Resolve<'_> {
         }
         let realm = section.text_or_default("realm");
         if let Some((_, found)) = section.text("realm").filter(|(text, _)| text.chars().any(char::is_control)) {
-            return self.refuse(found, "holds a control character");
+            self.mistakes.push(mistakes::wrong_value(found.span.clone(), found.key, "holds a control character"));
         }
         let auth = match kind {
             "basic" => Auth::Basic { users: self.users(section)?, realm },
@@ -131,8 +136,10 @@ impl Resolve<'_> {
 
     fn tokens(&mut self, section: &Section, kind: &Found) -> Option<Vec<Secret>> {
         let tokens = section.texts("tokens");
-        if tokens.is_empty() {
+        if tokens.is_empty() && !section.refused.contains(&"tokens") {
             self.mistakes.push(mistakes::missing(kind.span.clone(), Table::Auth, "tokens"));
+        }
+        if tokens.is_empty() {
             return None;
         }
         for (token, span) in tokens {
@@ -149,6 +156,7 @@ impl Resolve<'_> {
             self.missing(section, Table::Cors, "origins");
             return None;
         };
+        self.not_empty(section, "origins", "name the origins, or take the table away");
         let mut origins = Vec::new();
         for (origin, span) in section.texts("origins") {
             if origin == "*" || is_origin(origin) {
@@ -166,7 +174,7 @@ impl Resolve<'_> {
             let hint = "list the origins; browsers refuse cookies for `*`";
             self.mistakes.push(mistakes::conflict(flag.span.clone(), "`credentials` cannot stand beside `origins = \"*\"`", hint));
         }
-        let methods = self.parsed(section, "methods", "is no method", |text| text.parse::<Method>().ok());
+        let methods = self.parsed(section, "methods", NO_METHOD, method);
         let usual = || vec![Method::GET, Method::HEAD, Method::POST];
         Some(Arc::new(Cors {
             origins,
@@ -176,6 +184,13 @@ impl Resolve<'_> {
             credentials,
             max_age: section.duration("max-age"),
         }))
+    }
+
+    /// Refuses a list without anything in it, which would let nothing through or, worse, everything.
+    pub(super) fn not_empty(&mut self, section: &Section, name: &str, hint: &str) {
+        if let Some(found) = section.found(name).filter(|_| section.texts(name).is_empty()) {
+            self.mistakes.push(mistakes::empty_list(found.span.clone(), found.key, hint));
+        }
     }
 
     /// The texts of a list, each as what it has to be.

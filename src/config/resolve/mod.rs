@@ -146,6 +146,9 @@ impl Resolve<'_> {
             }
             Some(text.to_owned())
         });
+        if let Some((path, found)) = section.path("state-dir").filter(|(path, _)| path.exists()) {
+            self.check_path(path, found, Wanted::Folder);
+        }
         let count = |name| section.number(name).and_then(|number| usize::try_from(number).ok());
         Server {
             request_timeout: section.duration("request-timeout"),

@@ -2,7 +2,7 @@
 
 use super::{Resolve, Section};
 use crate::config::{
-    file::Found,
+    file::{self, Found},
     mistakes,
     model::{Bandwidth, Per, Policy, Rate},
 };
@@ -13,6 +13,7 @@ const BURST_SECONDS: u64 = 10;
 
 impl Resolve<'_> {
     pub(super) fn policy(&mut self, section: &Section) -> Policy {
+        self.not_empty(section, "allow", "leave it out to let everybody in; `deny = [\"0.0.0.0/0\", \"::/0\"]` keeps everybody out");
         Policy {
             timeout: section.duration("timeout"),
             max_body: section.size("max-body"),
@@ -41,8 +42,7 @@ impl Resolve<'_> {
             self.needs(section, &["bandwidth-burst", "bandwidth-per"], "bandwidth");
             return None;
         };
-        let size = text.strip_suffix("/s").and_then(|size| size.parse::<bytesize::ByteSize>().ok());
-        let Some(bytes_per_second) = size.map(|size| size.as_u64()).filter(|size| *size > 0) else {
+        let Some(bytes_per_second) = text.strip_suffix("/s").and_then(|size| file::size(size.trim_end())) else {
             return self.refuse(found, "is a size in a second: \"1MiB/s\"");
         };
         let burst = section.size("bandwidth-burst").unwrap_or(bytes_per_second.saturating_mul(BURST_SECONDS));

@@ -9,16 +9,23 @@ use crate::config::{
     model::{ErrorPages, HeaderMatch, Policy, Route, RoutePath, Site},
     path,
 };
+use crate::diagnostic::Mistake;
 use http::{HeaderName, HeaderValue, Method};
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 impl Resolve<'_> {
     pub(super) fn site(&mut self, section: &Section, only_one: bool) -> Site {
         let hosts = self.hosts(section);
         // One that was written wrongly is no reason to answer for all the others.
-        let default = section.flag("default") || section.found("hosts").is_none();
+        let default = section.flag("default") || section.found("hosts").is_none() && !section.refused.contains(&"hosts");
+        if !section.flag("default") {
+            self.not_empty(section, "hosts", "leave it out for a site that answers for every host that no other has");
+        }
         if section.found("hosts").is_none() && !only_one && !section.flag("default") && section.found("name").is_none() {
-            self.missing(section, Table::Site, "hosts");
+            self.without_hosts(section);
         }
         self.check_switches(section, &hosts);
         let policy = self.policy(section);
@@ -32,6 +39,9 @@ impl Resolve<'_> {
             }
         }
         self.check_routes(&routes, &places);
+        if let Some((_, found)) = section.text("name").filter(|(name, _)| name.is_empty() || name.chars().any(char::is_control)) {
+            self.mistakes.push(mistakes::wrong_value(found.span.clone(), found.key, "is empty or holds a control character"));
+        }
         let name = section.text("name").map(|(name, _)| name.to_owned()).or_else(|| hosts.first().cloned());
         Site {
             name: name.unwrap_or_else(|| "default".to_owned()).into(),
@@ -55,12 +65,20 @@ impl Resolve<'_> {
         let mut hosts = Vec::new();
         for (text, span) in section.texts("hosts") {
             match host::of_person(text) {
-                Some(host) if hosts.contains(&host) => self.mistakes.push(mistakes::host_twice(span.clone(), &host, "of this very list")),
+                Some(host) if hosts.contains(&host) => self.mistakes.push(mistakes::host_twice_in_list(span.clone(), &host)),
                 Some(host) => hosts.push(host),
                 None => self.mistakes.push(mistakes::no_host(span.clone(), text)),
             }
         }
         hosts
+    }
+
+    /// Beside other sites, one without hosts is more often a slip than meant.
+    fn without_hosts(&mut self, section: &Section) {
+        if !section.refused.contains(&"hosts") {
+            let hint = "name its hosts, or say `default = true` for all hosts that no other site has";
+            self.mistakes.push(Mistake { hint: hint.to_owned(), ..mistakes::missing(section.span.clone(), Table::Site, "hosts") });
+        }
     }
 
     /// Switches that need something else to be there.
@@ -95,7 +113,8 @@ impl Resolve<'_> {
 
     fn route(&mut self, section: &Section, site: &Policy, around: &crate::config::model::Layers) -> Option<Route> {
         let path = self.route_path(section);
-        let methods = self.parsed(section, "methods", "is no method", |text| text.parse::<Method>().ok());
+        self.not_empty(section, "methods", "leave it out for all methods");
+        let methods = self.parsed(section, "methods", NO_METHOD, method);
         let header = section.text("header").and_then(|(text, found)| match header_match(text) {
             Some(header) => Some(header),
             None => self.refuse(found, "is the name of a header, or its name, a colon and its value"),
@@ -137,17 +156,42 @@ impl Resolve<'_> {
             let hint = "write the path as \"/app/{tenant}/{*rest}\"";
             self.mistakes.push(mistakes::conflict(found.span.clone(), "`tenants` needs `{tenant}` in `path`", hint));
         }
-        Some(section.texts("tenants").iter().map(|(name, _)| name.clone()).collect())
+        self.not_empty(section, "tenants", "name the tenants, or take it away where everybody may be one");
+        let is_tenant = |name: &str| !name.is_empty() && !name.contains('/') && HeaderValue::from_str(name).is_ok();
+        let what = "can be no tenant: a tenant is one segment of a path and a value of a header";
+        Some(self.parsed(section, "tenants", what, |name| is_tenant(name).then(|| name.to_owned())).into())
     }
 
     /// Names in braces have to be parameters of the path, or among `others`.
     pub(super) fn check_names(&mut self, text: &str, span: Range<usize>, path: Option<&RoutePath>, others: &[&str]) {
         let Some(path) = path else { return };
+        if text.matches('{').count() != text.matches('}').count() {
+            self.mistakes.push(mistakes::conflict(span.clone(), "a brace has no counterpart", "names stand in a pair of braces: `{path}`"));
+        }
         for name in parameters(text) {
             if !others.contains(&name) && !parameters(&path.pattern).any(|known| known == name) {
                 let all: Vec<String> = parameters(&path.pattern).chain(others.iter().copied()).map(|name| format!("`{{{name}}}`")).collect();
                 let hint = if all.is_empty() { "`path` has no parameter".to_owned() } else { format!("there is {}", all.join(", ")) };
                 self.mistakes.push(mistakes::conflict(span.clone(), format!("`{{{name}}}` is no part of `path`"), hint));
+            }
+        }
+    }
+
+    /// What lies below a prefix may not be mistaken for a route with a parameter there: it would be nobody's, or that of a prefix further up, without the locks of this one.
+    fn check_prefixes(&mut self, table: &mut matchit::Router<()>, routes: &[Route], places: &[Range<usize>]) {
+        let mut seen = HashSet::new();
+        for (route, place) in routes.iter().zip(places) {
+            let pattern = route.path.pattern.as_str();
+            if !pattern.ends_with('/') || !seen.insert(pattern) {
+                continue;
+            }
+            if let Err(matchit::InsertError::Conflict { with }) = table.insert(format!("{pattern}{{*-}}"), ())
+                && !takes_rest(&with, pattern)
+            {
+                let with = with.trim_end_matches("{*-}");
+                let sentence = format!("`{pattern}` stands for everything below it and cannot be told from `{with}`");
+                let hint = "put a fixed segment before the parameter, as in `/user/by-id/{id}`, or let one handler answer both";
+                self.mistakes.push(mistakes::routes(place.clone(), sentence, hint));
             }
         }
     }
@@ -175,14 +219,33 @@ impl Resolve<'_> {
             }
             before.push(route);
         }
+        self.check_prefixes(&mut table, routes, places);
     }
+}
+
+/// Whether a pattern is a prefix with a parameter for all that follows it.
+fn takes_rest(pattern: &str, prefix: &str) -> bool {
+    pattern.strip_prefix(prefix).is_some_and(|rest| rest.starts_with("{*"))
 }
 
 /// Whether `first` answers everything that `second` would.
 fn hides(first: &Route, second: &Route) -> bool {
-    let methods = first.methods.is_empty() || !second.methods.is_empty() && second.methods.iter().all(|method| first.methods.contains(method));
+    let methods = first.methods.is_empty() || !second.methods.is_empty() && second.methods.iter().all(|method| takes(first, method));
     let header = first.header.is_none() || first.header == second.header;
     methods && header
+}
+
+/// Whether a route takes a method; `GET` stands for `HEAD` too.
+fn takes(route: &Route, method: &Method) -> bool {
+    route.methods.contains(method) || *method == Method::HEAD && route.methods.contains(&Method::GET)
+}
+
+/// What a text is that is no method.
+pub(super) const NO_METHOD: &str = "is no method in capital letters";
+
+/// A method as it is written by everybody. Methods in small letters would be others (RFC 9110, 9.1), which nobody sends.
+pub(super) fn method(text: &str) -> Option<Method> {
+    text.parse().ok().filter(|_| !text.bytes().any(|byte| byte.is_ascii_lowercase()))
 }
 
 /// The names in braces of a text.
