@@ -106,11 +106,14 @@ impl Site {
     fn elsewhere(&self, request: &Request<Body>, host: &str) -> Option<Answer> {
         let settings = &self.settings;
         let canonical = settings.hosts.first().filter(|first| settings.canonical_host && !host.is_empty() && first.as_str() != host);
-        let to_https = settings.https_redirect && !is_behind_tls(request) && !request.uri().path().starts_with(ACME) && !host.is_empty();
+        let has_tls = is_behind_tls(request);
+        let to_https = settings.https_redirect && !has_tls && !request.uri().path().starts_with(ACME) && !host.is_empty();
         if canonical.is_none() && !to_https {
             return None;
         }
-        let (scheme, port) = if to_https { ("https", None) } else { (request.scheme(), request.host().and_then(port)) };
+        // Whoever has come over TLS stays there, also where the front that says so is not believed.
+        let scheme = if to_https || has_tls { "https" } else { request.scheme() };
+        let port = if to_https { None } else { request.host().and_then(port) };
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let original = request.original_uri().unwrap_or(request.uri());
         let target = original.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
