@@ -20,6 +20,7 @@ use std::{
 pub struct Exchange(Arc<Inner>, Option<Arc<Place>>);
 
 /// Where in a tree of sites a request has arrived.
+#[cfg_attr(not(feature = "site"), allow(dead_code, reason = "nothing else has sites"))]
 #[derive(Debug)]
 struct Place {
     site: Arc<str>,

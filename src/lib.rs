@@ -52,6 +52,7 @@ mod ext;
 mod role;
 mod hints;
 #[cfg(feature = "site")]
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only the command line prints the table of keys"))]
 pub mod config;
 #[cfg(feature = "site")]
 pub mod handler;

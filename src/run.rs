@@ -75,6 +75,7 @@ pub struct Program<A, M> {
     settings: Settings,
     worker_threads: usize,
     /// The app only says that nobody made one; a tree of sites does without it.
+    #[cfg_attr(not(feature = "site"), allow(dead_code, reason = "there is no tree"))]
     is_placeholder: bool,
     shape: PhantomData<fn() -> M>,
 }
@@ -180,6 +181,7 @@ impl<M, A: IntoApp<M>> Program<A, M> {
     }
 
     /// Listens on a Unix socket of our own. `config` names a `lodger.toml` that lies elsewhere.
+    #[cfg(feature = "cli")]
     pub(crate) fn listen_at(self, path: &Path, mode: u32, config: Option<&Path>) -> ExitCode {
         self.configure_with(config).listen_at(path, mode)
     }
@@ -200,7 +202,7 @@ impl<M, A: IntoApp<M>> Program<A, M> {
     }
 
     /// Whether the sites of a file know its app.
-    #[cfg(feature = "cli")]
+    #[cfg(all(feature = "cli", feature = "site"))]
     pub(crate) fn has_app(&self) -> bool {
         !self.is_placeholder
     }

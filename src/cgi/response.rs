@@ -193,24 +193,40 @@ pub(crate) enum Opening {
 /// A sentence that says what is wrong with the block.
 pub(crate) fn parse(bytes: &[u8], opening: Opening) -> Result<Option<(StatusCode, HeaderMap, usize)>, String> {
     let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return Ok(None) };
-    let (mut status, mut headers) = (StatusCode::OK, HeaderMap::new());
-    let mut lines = bytes.get(..end).unwrap_or_default().split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut block = bytes.get(..end).unwrap_or_default();
+    let mut first = None;
     if opening == Opening::StatusLine {
-        let told = lines.next().and_then(|line| line.strip_prefix(b"HTTP/1.1 ")).and_then(|line| StatusCode::from_bytes(line.get(..3)?).ok());
-        status = told.ok_or("it does not begin with a status line")?;
+        let (line, rest) = block.split_at(memchr::memchr(b'\n', block).map_or(block.len(), |at| at + 1));
+        let told = line.strip_prefix(b"HTTP/1.1 ").and_then(|line| StatusCode::from_bytes(line.get(..3)?).ok());
+        first = Some(told.ok_or("it does not begin with a status line")?);
+        block = rest;
     }
-    for line in lines {
+    let (status, headers) = fields(block)?;
+    Ok(Some((status.or(first).unwrap_or(StatusCode::OK), headers, end + 4)))
+}
+
+/// The header fields of a block without the empty line at its end, and what it says of the status. Lines end in CRLF or in LF alone (RFC 3875, 6.2: `NL`).
+///
+/// # Errors
+///
+/// A sentence that says what is wrong with the block.
+pub(crate) fn fields(block: &[u8]) -> Result<(Option<StatusCode>, HeaderMap), String> {
+    let (mut status, mut headers) = (None, HeaderMap::new());
+    let lines = block.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    // Behind the line break of the last line comes an empty piece that is no line.
+    for line in lines.filter(|line| !line.is_empty()) {
         let colon = memchr::memchr(b':', line).ok_or_else(|| format!("a header line without a colon: {}", String::from_utf8_lossy(line)))?;
         let (name, value) = line.split_at(colon);
         let value = value.get(1..).unwrap_or_default().trim_ascii();
         if name.eq_ignore_ascii_case(b"status") {
-            status = value.get(..3).and_then(|code| StatusCode::from_bytes(code).ok()).ok_or("a Status that is no status")?;
+            status = Some(value.get(..3).and_then(|code| StatusCode::from_bytes(code).ok()).ok_or("a Status that is no status")?);
             continue;
         }
         let name = HeaderName::from_bytes(name).map_err(|_| format!("a header name that is none: {}", String::from_utf8_lossy(name)))?;
-        headers.append(name, HeaderValue::from_bytes(value).map_err(|error| error.to_string())?);
+        let value = HeaderValue::from_bytes(value).map_err(|error| error.to_string())?;
+        headers.try_append(name, value).map_err(|error| error.to_string())?;
     }
-    Ok(Some((status, headers, end + 4)))
+    Ok((status, headers))
 }
 
 #[cfg(test)]
@@ -306,5 +322,12 @@ mod tests {
         assert_eq!(parse(b"Status: 200 OK\r\n", Opening::Headers), Ok(None));
         assert!(parse(b"nonsense\r\n\r\n", Opening::Headers).is_err());
         assert!(parse(b"Status: 200 OK\r\n\r\n", Opening::StatusLine).is_err());
+    }
+
+    #[test]
+    fn the_fields_of_a_shell_script_end_in_a_line_feed() {
+        let (status, headers) = fields(b"Content-Type: text/plain\nX-A: b").unwrap();
+        assert_eq!((status, headers["content-type"].as_bytes(), headers["x-a"].as_bytes()), (None, &b"text/plain"[..], &b"b"[..]));
+        assert_eq!(fields(b"Status: 418").unwrap().0, Some(StatusCode::IM_A_TEAPOT));
     }
 }

@@ -51,9 +51,11 @@ pub(super) enum Value {
     Size(u64),
     Path(PathBuf),
     Texts(Vec<(String, Range<usize>)>),
-    /// Names and texts, each with its place.
-    Map(Vec<(String, Range<usize>, String, Range<usize>)>),
+    Map(Vec<Pair>),
 }
+
+/// A name and a text, each with its place.
+pub(super) type Pair = (String, Range<usize>, String, Range<usize>);
 
 /// What goes beside the text of a file.
 pub(super) struct Walk<'a> {
@@ -194,7 +196,7 @@ impl Walk<'_> {
         Some(texts)
     }
 
-    fn map(&mut self, key: &'static Key, entries: &DeTable<'_>, filled: &mut bool) -> Option<Vec<(String, Range<usize>, String, Range<usize>)>> {
+    fn map(&mut self, key: &'static Key, entries: &DeTable<'_>, filled: &mut bool) -> Option<Vec<Pair>> {
         let mut pairs = Vec::new();
         for (name, value) in entries {
             match value.get_ref() {

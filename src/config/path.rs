@@ -26,8 +26,7 @@ pub(crate) fn normal(path: &str) -> Result<Cow<'_, str>, Hostile> {
         return Ok(path.into());
     }
     let mut whole = String::with_capacity(path.len() + 1);
-    let mut segments = path.split('/').filter(|segment| !segment.is_empty()).peekable();
-    while let Some(segment) = segments.next() {
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
         whole.push('/');
         let start = whole.len();
         push_segment(&mut whole, segment)?;

@@ -15,6 +15,7 @@ mod respond;
 mod route;
 mod site;
 mod tree;
+mod upstream;
 mod watch;
 
 pub(crate) use tree::APP;
@@ -62,8 +63,45 @@ impl Matched {
         self.params.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// How many bytes of `path`, which is that of the request as it stands there, the prefix of the route takes. In both paths slashes beside one another count as one.
+    pub(crate) fn prefix(&self, path: &str) -> usize {
+        let count = |path: &str| path.split('/').filter(|segment| !segment.is_empty()).count();
+        let mut left = count(path).saturating_sub(count(&self.rest));
+        let mut at = 0;
+        for segment in path.split_inclusive('/') {
+            if left == 0 {
+                break;
+            }
+            let name = segment.trim_end_matches('/');
+            left -= usize::from(!name.is_empty());
+            at += name.len() + usize::from(left > 0 && segment.ends_with('/'));
+        }
+        at
+    }
+
     /// The same, decoded; bytes that are no UTF-8 are replaced.
     pub(crate) fn decoded(&self, name: &str) -> Option<String> {
         self.param(name).map(|value| percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefix_of_a_route_is_found_however_its_slashes_were_written() {
+        for (path, rest, expected) in [
+            ("/api/users/7", "/users/7", ("/api", "/users/7")),
+            ("//api//users", "/users", ("//api", "//users")),
+            ("/api/", "/", ("/api", "/")),
+            ("/api", "/", ("/api", "")),
+            ("/a/b/c", "/c", ("/a/b", "/c")),
+            ("/%61/b", "/b", ("/%61", "/b")),
+            ("/x", "/x", ("", "/x")),
+        ] {
+            let matched = Matched { rest: rest.to_owned(), ..Matched::default() };
+            assert_eq!(path.split_at(matched.prefix(path)), expected, "{path}");
+        }
     }
 }

@@ -221,12 +221,12 @@ fn files_then_app(files: Files, name: String, apps: Arc<Apps>, site: Arc<str>) -
 
 /// The request as an app sees it that lives below the prefix of its route.
 fn mounted(mut request: Request<Body>, site: &Arc<str>) -> Request<Body> {
-    let depth = request.extensions().get::<Matched>().map_or(0, |matched| depth(request.uri().path(), &matched.rest));
-    if depth == 0 {
+    let at = request.extensions().get::<Matched>().map_or(0, |matched| matched.prefix(request.uri().path()));
+    if at == 0 {
         return placed(request, site, None);
     }
     let uri = request.uri();
-    let (prefix, rest) = uri.path().split_at(offset(uri.path(), depth));
+    let (prefix, rest) = uri.path().split_at(at);
     let mount = format!("{}{prefix}", request.mount());
     let rest = if rest.is_empty() { "/" } else { rest };
     let target = uri.query().map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}"));
@@ -241,42 +241,4 @@ fn placed(mut request: Request<Body>, site: &Arc<str>, mount: Option<String>) ->
     let exchange = request.exchange().placed(site, mount);
     request.extensions_mut().insert::<Exchange>(exchange);
     request
-}
-
-/// How many segments of a path stand before the rest that a route left. In both, slashes beside one another count as one.
-fn depth(path: &str, rest: &str) -> usize {
-    let count = |path: &str| path.split('/').filter(|segment| !segment.is_empty()).count();
-    count(path).saturating_sub(count(rest))
-}
-
-/// Where in a path the segment after so many others begins, with its slash.
-fn offset(path: &str, depth: usize) -> usize {
-    let (mut at, mut left) = (0, depth);
-    for segment in path.split_inclusive('/') {
-        if left == 0 {
-            break;
-        }
-        left -= usize::from(!segment.trim_end_matches('/').is_empty());
-        at += segment.trim_end_matches('/').len() + usize::from(left > 0 && segment.ends_with('/'));
-    }
-    at
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_prefix_of_a_route_is_cut_off_however_its_slashes_were_written() {
-        for (path, rest, expected) in [
-            ("/api/users/7", "/users/7", ("/api", "/users/7")),
-            ("//api//users", "/users", ("//api", "//users")),
-            ("/api/", "/", ("/api", "/")),
-            ("/api", "/", ("/api", "")),
-            ("/a/b/c", "/c", ("/a/b", "/c")),
-            ("/x", "/x", ("", "/x")),
-        ] {
-            assert_eq!(path.split_at(offset(path, depth(path, rest))), expected, "{path}");
-        }
-    }
 }

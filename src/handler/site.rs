@@ -238,25 +238,25 @@ impl Ready {
                 request.extensions_mut().insert(matched);
                 route.answer(request).await
             }
-            Err(answer) => Ok(answer),
+            Err(answer) => Ok(*answer),
         }
     }
 
     /// The route of a request, or what it is answered with because there is none.
-    fn find(&self, request: &Request<Body>) -> Result<(Arc<Route>, Matched), Answer> {
-        let path = path::normal(request.uri().path()).map_err(|_| Failure::new(StatusCode::BAD_REQUEST, code::HOSTILE_PATH).answer())?;
-        let at = self.table.at(&path).map_err(|_| Failure::NOT_FOUND.answer())?;
+    fn find(&self, request: &Request<Body>) -> Result<(Arc<Route>, Matched), Box<Answer>> {
+        let path = path::normal(request.uri().path()).map_err(|_| refused(Failure::new(StatusCode::BAD_REQUEST, code::HOSTILE_PATH)))?;
+        let at = self.table.at(&path).map_err(|_| refused(Failure::NOT_FOUND))?;
         let asked = asked_method(request);
         let fits = |route: &&Arc<Route>| route.takes_headers(request.headers());
         if !at.value.routes.iter().any(|route| fits(&route)) {
-            return Err(Failure::NOT_FOUND.answer());
+            return Err(refused(Failure::NOT_FOUND));
         }
         let takes = |route: &&Arc<Route>| route.takes_method(asked.as_ref().filter(|_| route.has_cors()).unwrap_or(request.method()));
         let Some(route) = at.value.routes.iter().filter(fits).find(takes) else {
-            return Err(wrong_method(at.value.routes.iter().filter(fits)));
+            return Err(Box::new(wrong_method(at.value.routes.iter().filter(fits))));
         };
         if at.value.rest == Rest::SlashMissing && matches!(*request.method(), Method::GET | Method::HEAD) && !route.is_app() {
-            return Err(with_slash(request));
+            return Err(Box::new(with_slash(request)));
         }
         let rest = match &at.value.rest {
             Rest::Nothing | Rest::SlashMissing => "/".to_owned(),
@@ -265,6 +265,10 @@ impl Ready {
         let params = at.params.iter().filter(|(name, _)| *name != REST).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Ok((Arc::clone(route), Matched { params, rest }))
     }
+}
+
+fn refused(failure: Failure) -> Box<Answer> {
+    Box::new(failure.answer())
 }
 
 /// The method that a browser asks beforehand about (Fetch, 4.8).

@@ -169,7 +169,8 @@ impl Resolve<'_> {
             match text.parse() {
                 Ok(network) => networks.push(network),
                 Err(()) => {
-                    self.mistakes.push(mistakes::wrong_value(span.clone(), key, &format!("holds `{text}`, which is no address and no network")))
+                    let why = format!("holds `{text}`, which is no address and no network");
+                    self.mistakes.push(mistakes::wrong_value(span.clone(), key, &why));
                 }
             }
         }

@@ -1,10 +1,7 @@
 //! What hyper's client connects with.
 
-use super::{
-    connect::{Stream, connect},
-    health::Health,
-};
 use crate::config::model::Upstream;
+use crate::handler::upstream::{Stream, connect, health::Health};
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{

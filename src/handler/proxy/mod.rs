@@ -2,30 +2,28 @@
 //!
 //! hyper's client does the talking and keeps the connections; around it stand what a proxy owes both ends (`head`, `hop`, `forwarded`, `body`) and what it knows of the upstream (`health`).
 
-pub(crate) mod connect;
 mod body;
 mod connector;
 mod forwarded;
 mod head;
-mod health;
 mod hop;
 mod problem;
 mod upgrade;
 
-use super::{Answer, Answering, failure::Failure};
+use super::{
+    Answer, Answering,
+    failure::Failure,
+    upstream::{self, health::Health},
+};
 use crate::{
     body::Body,
-    config::{
-        address::Network,
-        model::{self, Upstream},
-    },
+    config::{address::Network, model},
     diagnostic::codes as code,
     error::BoxError,
 };
 use body::{Outgoing, Returned};
 use connector::Connector;
 use head::Rules;
-use health::Health;
 use http::{Method, Request, Response, StatusCode, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -73,10 +71,7 @@ impl Proxy {
         let rules = Rules::new(&settings, trusted);
         let model::Proxy { upstream, connect_timeout, retries, fail_for, websocket, .. } = settings;
         let health = Arc::new(Health::new(fail_for));
-        let name = match &upstream {
-            Upstream::Unix(path) => format!("unix:{}", path.display()),
-            Upstream::Tcp { host, port } => format!("{host}:{port}"),
-        };
+        let name = upstream::name(&upstream);
         // A kept connection that turns out to be closed before any of a request went out is replaced by another, which is hyper's `retry_canceled_requests`.
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())

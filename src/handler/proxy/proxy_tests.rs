@@ -98,7 +98,7 @@ impl Other {
 
     fn proxy_with(&self, change: impl FnOnce(&mut model::Proxy)) -> Proxy {
         let mut settings = model::Proxy {
-            upstream: Upstream::Unix(self.path()),
+            upstream: model::Upstream::Unix(self.path()),
             path: None,
             host: None,
             connect_timeout: LONG,

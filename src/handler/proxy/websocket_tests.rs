@@ -44,7 +44,7 @@ async fn read_head(stream: &mut UnixStream) -> String {
 }
 
 fn proxy(folder: &TempDir, websocket: bool) -> Proxy {
-    let upstream = Upstream::Unix(folder.path().join("s"));
+    let upstream = model::Upstream::Unix(folder.path().join("s"));
     let (long, path, host) = (Duration::from_secs(60), None, None);
     let settings = model::Proxy { upstream, path, host, connect_timeout: long, retries: 0, fail_for: long, websocket };
     Proxy::new(settings, Arc::default())

@@ -1,5 +1,8 @@
 //! Connecting to another server, on a Unix socket or over TCP. Nothing is ever bound here.
 
+pub(super) mod door;
+pub(super) mod health;
+
 use crate::config::model::Upstream;
 use std::{io, net::SocketAddr, path::Path, time::Duration};
 use tokio::{
@@ -31,6 +34,15 @@ pub(crate) async fn connect(upstream: &Upstream, within: Duration) -> io::Result
         }
     };
     timeout_at(until, connecting).await.unwrap_or_else(|_| Err(too_late()))
+}
+
+/// How the log names a server.
+pub(crate) fn name(upstream: &Upstream) -> String {
+    match upstream {
+        Upstream::Unix(path) => format!("unix:{}", path.display()),
+        Upstream::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+        Upstream::Tcp { host, port } => format!("{host}:{port}"),
+    }
 }
 
 fn too_late() -> io::Error {

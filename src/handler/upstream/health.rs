@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// After connecting failed nobody asks for a while; then one request finds out, and the others wait for what it finds.
 #[derive(Debug)]
-pub(super) struct Health {
+pub(crate) struct Health {
     base: Instant,
     /// Until when nobody asks, in milliseconds since `base`; 0 where the upstream answers.
     until: AtomicU64,
@@ -16,13 +16,13 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) fn new(fail_for: Duration) -> Self {
+    pub(crate) fn new(fail_for: Duration) -> Self {
         Self { base: Instant::now(), until: AtomicU64::new(0), fail_for }
     }
 
     /// Whether a request may go there; else, how long it is until one may. The one that finds out keeps the others away for as long as a failure would, so that its fate does not
     /// matter to them: another finds out after that.
-    pub(super) fn may_ask(&self) -> Result<(), Duration> {
+    pub(crate) fn may_ask(&self) -> Result<(), Duration> {
         let until = self.until.load(Ordering::Relaxed);
         let now = self.now();
         if until == 0 {
@@ -38,12 +38,12 @@ impl Health {
     }
 
     /// The upstream let itself be connected to.
-    pub(super) fn answers(&self) {
+    pub(crate) fn answers(&self) {
         self.until.store(0, Ordering::Relaxed);
     }
 
     /// The upstream could not be connected to, however often it was tried.
-    pub(super) fn fails(&self) {
+    pub(crate) fn fails(&self) {
         if !self.fail_for.is_zero() {
             self.until.store(self.after_failure(self.now()), Ordering::Relaxed);
         }
