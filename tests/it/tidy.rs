@@ -137,11 +137,7 @@ const MAY_USE: &[(&str, &[&str], &[&str])] = &[
     ),
     ("life", &["life", "gateway", "diagnostic", "sys", "Limits"], &["transport::"]),
     ("telemetry", &["telemetry", "run", "serve", "sys"], &["proto::", "transport::", "cgi::"]),
-    (
-        "cli",
-        &["cli", "app", "cgi", "config", "configured", "diagnostic", "error", "handler", "run", "serve", "sys", "transport"],
-        &["proto::"],
-    ),
+    ("cli", &["cli", "app", "cgi", "config", "configured", "diagnostic", "error", "handler", "run", "serve", "sys", "transport"], &["proto::"]),
 ];
 
 #[test]

@@ -59,7 +59,10 @@ impl Php {
         site.write_at(&php.join(".hidden.php"), RUNS);
         let fpm = start_fpm(&site);
         let config = format!("[[site]]\n[[site.route]]\npath = \"/\"\nfastcgi = \"unix:{}\"\nroot = \"../php\"\n", socket(&site).display());
-        Self { server: Setup::new(door).stock(&config).start_in(site), fpm }
+        let setup = Setup::new(door).stock(&config);
+        // mod_fcgid takes 128 KiB by default.
+        let setup = if door == Door::Fcgid { setup.lines("FcgidMaxRequestLen 1073741824") } else { setup };
+        Self { server: setup.start_in(site), fpm }
     }
 
     #[track_caller]
