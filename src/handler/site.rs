@@ -255,6 +255,9 @@ impl Ready {
         let Some(route) = at.value.routes.iter().filter(fits).find(takes) else {
             return Err(Box::new(wrong_method(at.value.routes.iter().filter(fits))));
         };
+        if self.is_locked_in_another_reading(&path, route) {
+            return Err(refused(Failure::new(StatusCode::BAD_REQUEST, code::HOSTILE_PATH)));
+        }
         if at.value.rest == Rest::SlashMissing && matches!(*request.method(), Method::GET | Method::HEAD) && !route.is_app() {
             return Err(Box::new(with_slash(request)));
         }
@@ -265,7 +268,20 @@ impl Ready {
         let params = at.params.iter().filter(|(name, _)| *name != REST).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Ok((Arc::clone(route), Matched { params, rest }))
     }
+
+    /// Whether a path in its normal form with an encoded slash means what stands behind other locks to somebody for whom that is a slash, as it is for nginx, PHP and many apps.
+    fn is_locked_in_another_reading(&self, path: &str, route: &Route) -> bool {
+        if !path.contains(ENCODED_SLASH) {
+            return false;
+        }
+        let read = path.replace(ENCODED_SLASH, "/");
+        let Ok(read) = path::normal(&read) else { return true };
+        self.table.at(&read).is_ok_and(|other| other.value.routes.iter().any(|other| other.has_locks_beside(route)))
+    }
 }
+
+/// A slash within a segment, in the normal form of a path.
+const ENCODED_SLASH: &str = "%2F";
 
 fn refused(failure: Failure) -> Box<Answer> {
     Box::new(failure.answer())

@@ -13,4 +13,5 @@ mod raw;
 mod readme;
 mod start;
 mod servers;
+mod sites;
 mod tidy;

@@ -100,13 +100,13 @@ fn raw(stream: impl Read + Write, target: &[u8], accept: &str) -> Vec<u8> {
     answer
 }
 
-fn through_web_server(server: &Server, target: &[u8]) -> Vec<u8> {
+pub(super) fn through_web_server(server: &Server, target: &[u8]) -> Vec<u8> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     raw(stream, target, "gzip, br, zstd")
 }
 
-fn over_http(server: &Server, target: &[u8]) -> Vec<u8> {
+pub(super) fn over_http(server: &Server, target: &[u8]) -> Vec<u8> {
     let stream = UnixStream::connect(server.site.socket()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     raw(stream, target, "identity")

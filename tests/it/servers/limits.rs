@@ -84,6 +84,21 @@ fn exactly_as_many_are_in_work_as_may_be() {
 
 #[test]
 #[ignore = "needs real web servers: make test-servers"]
+fn a_visitor_who_leaves_makes_room() {
+    for door in DOORS {
+        let server = start(door);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| server.ask("/few/slow?ms=600000").arg("--max-time").arg("1").send());
+            }
+        });
+        wait_for("a place to be free", || (server.get("/few/slow?ms=0").status == 200).then_some(()));
+        wait_for("the handlers to be given up", || (server.get("/cancelled").text() == "3\n").then_some(()));
+    }
+}
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
 fn exactly_as_many_come_in_an_hour_as_may_and_each_client_counts_for_itself() {
     for door in DOORS {
         let server = start(door);
@@ -104,9 +119,11 @@ fn exactly_as_many_come_in_an_hour_as_may_and_each_client_counts_for_itself() {
 #[test]
 #[ignore = "needs real web servers: make test-servers"]
 fn a_body_that_is_too_large_is_refused_whether_its_length_is_told_or_not() {
-    for (door, unbuffered) in
-        [(Door::NginxHttp, "proxy_request_buffering off;"), (Door::NginxKeepConn, "fastcgi_request_buffering off;"), (Door::Fcgid, "")]
-    {
+    for (door, unbuffered) in [
+        (Door::NginxHttp, "proxy_request_buffering off;"),
+        (Door::NginxKeepConn, "fastcgi_request_buffering off;"),
+        (Door::Fcgid, "FcgidMaxRequestLen 1073741824"),
+    ] {
         let server = Setup::new(door).config(CONFIG).lines(unbuffered).start();
         for chunked in [false, true] {
             let ask = |size: usize| {
@@ -115,8 +132,10 @@ fn a_body_that_is_too_large_is_refused_whether_its_length_is_told_or_not() {
             };
             let fits = ask(100 * 1024);
             assert!(fits.status == 200 && fits.text().starts_with("102400 "), "{door:?}: {} {}", fits.status, fits.text());
-            let too_large = ask(100 * 1024 + 1);
-            assert_eq!((too_large.exit, too_large.status), (0, 413), "{door:?} chunked: {chunked}: {}", too_large.text());
+            for size in [100 * 1024 + 1, 5_000_000] {
+                let too_large = ask(size);
+                assert_eq!((too_large.exit, too_large.status), (0, 413), "{door:?}, {size}, chunked: {chunked}: {}", too_large.text());
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 
 use super::client::{self, Answer};
 use super::door::Door;
+use super::hostile_paths::{over_http, through_web_server};
 use super::nginx;
 use super::process::Running;
 use super::server::{Server, Setup, free_port, start_at, wait_until_listening};
@@ -160,4 +161,73 @@ fn a_websocket_goes_through_nginx_and_lodger_to_an_app() {
       }";
     let config = format!("[[site]]\n[[site.route]]\npath = \"/\"\nproxy = \"unix:{}\"\n", socket.display());
     websocket::check(&Setup::new(Door::NginxHttp).stock(&config).lines(location).start_in(site));
+}
+
+/// One file behind a lock, in spellings of which nginx, as the server behind, understands many.
+const LOCKED: [&str; 24] = [
+    "/private/secret.txt",
+    "/%70rivate/secret.txt",
+    "//private//secret.txt",
+    "///private/secret.txt",
+    "/./private/secret.txt",
+    "/x/../private/secret.txt",
+    "/x/%2e%2e/private/secret.txt",
+    "/private%2fsecret.txt",
+    "/private%2Fsecret.txt",
+    "/private/%2fsecret.txt",
+    "/private%2f/secret.txt",
+    "/private%2f%2fsecret.txt",
+    "/%2fprivate/secret.txt",
+    "/%2fprivate%2fsecret.txt",
+    "/.%2fprivate/secret.txt",
+    "/%2e%2fprivate%2fsecret.txt",
+    "/x%2f..%2fprivate/secret.txt",
+    "/x/..%2fprivate%2fsecret.txt",
+    "/x%2f%2e%2e%2fprivate%2fsecret.txt",
+    "/private/x%2f..%2fsecret.txt",
+    "/x%2fy%2f..%2f..%2fprivate%2fsecret.txt",
+    "/private%5csecret.txt",
+    "/private%252fsecret.txt",
+    "http://a.example/private%2fsecret.txt",
+];
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn what_is_locked_stays_locked_however_the_server_behind_reads_a_path() {
+    let upstream = Upstream::start();
+    upstream.site.write("private/secret.txt", "SECRET");
+    upstream.site.write("group/one", "a slash that belongs to a name\n");
+    // With the path as the visitor wrote it, and with one that lodger put together.
+    for base in ["", ":/"] {
+        let socket = upstream.site.socket();
+        let socket = socket.display();
+        let config = format!(
+            "[[site]]
+[[site.route]]
+path = \"/\"
+proxy = \"unix:{socket}{base}\"
+
+[[site.route]]
+path = \"/private/\"
+proxy = \"unix:{socket}{slash}\"
+allow = [\"192.0.2.1\"]
+",
+            slash = if base.is_empty() { "" } else { ":/private/" }
+        );
+        let fcgid = Setup::new(Door::Fcgid).stock(&config).lines("AllowEncodedSlashes NoDecode").start();
+        let http = Setup::new(Door::NginxHttp).stock(&config).start();
+        for target in LOCKED {
+            for answer in
+                [through_web_server(&fcgid, target.as_bytes()), through_web_server(&http, target.as_bytes()), over_http(&http, target.as_bytes())]
+            {
+                let text = String::from_utf8_lossy(&answer);
+                assert!(!text.contains("SECRET"), "{target} with the base {base:?}: {text}");
+                assert!(text.starts_with("HTTP/1.1 4"), "{target} with the base {base:?}: {text}");
+            }
+        }
+        // An encoded slash is no mistake where it changes nothing.
+        for server in [&fcgid, &http] {
+            server.get("/group%2Fone").expect(200, "a slash that belongs to a name\n");
+        }
+    }
 }
