@@ -137,8 +137,8 @@ fn harm(answer: &[u8]) -> Option<String> {
         return Some(format!("is {}", head.lines().next().unwrap_or_default()));
     }
     let location = head.lines().filter_map(|line| line.split_once(": ")).find(|(name, _)| name.eq_ignore_ascii_case("location"));
-    let leads_away = |to: &str| !(to.starts_with('/') && !to.starts_with("//") && !to.contains('\\') || to.starts_with("http://a.example/"));
-    location.filter(|(_, to)| leads_away(to)).map(|(_, to)| format!("leads to {to}"))
+    let stays = |to: &str| to.starts_with("http://a.example/") || to.starts_with('/') && !to.starts_with("//") && !to.contains('\\');
+    location.filter(|(_, to)| !stays(to)).map(|(_, to)| format!("leads to {to}"))
 }
 
 #[track_caller]

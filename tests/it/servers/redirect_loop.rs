@@ -1,6 +1,9 @@
 //! A site that sends everybody to https and to one host, behind an nginx that ends TLS: visitors arrive, however they come in, and nobody goes round in circles.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use super::door::Door;
@@ -173,4 +176,68 @@ fn behind_apache_behind_a_front_that_ends_tls() {
         server.port
     );
     everybody_arrives("nginx, Apache, mod_fcgid", &server, &pass);
+}
+
+/// What stands behind `Host:`, and what a redirect must not make an address of.
+const ODD_HOSTS: [&str; 27] = [
+    "SHOP.example",
+    "www.shop.example.",
+    "WWW.Shop.Example:8080",
+    "evil.example",
+    "shop.example.evil.example",
+    "evilshop.example",
+    "shop.example@evil.example",
+    "evil.example@shop.example",
+    "shop.example:80@evil.example",
+    "shop.example:443:evil.example",
+    "shop.example:evil.example",
+    "shop.example:99999",
+    "shop.example:-1",
+    "shop.example:",
+    "shop.example..",
+    ".shop.example",
+    "shop.example/evil",
+    "shop.example\\evil.example",
+    "shop.example#evil.example",
+    "shop.example?evil.example",
+    "shop.example evil.example",
+    "shop.example, evil.example",
+    "shop.example%00.evil.example",
+    "www.shop.example\r\nHost: evil.example",
+    "evil.example\r\nHost: www.shop.example",
+    "[::1]",
+    "[::1",
+];
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn nobody_is_sent_to_a_host_that_the_site_does_not_have() {
+    for door in [Door::Fcgid, Door::ProxyFcgi, Door::Nginx, Door::NginxHttp] {
+        let server = Setup::new(door).stock(CONFIG).start();
+        let mut sent_on = 0;
+        for (host, more) in ODD_HOSTS.iter().flat_map(|host| [(host, ""), (host, "X-Forwarded-Host: evil.example\r\n")]) {
+            let question = format!("GET /x HTTP/1.1\r\nHost: {host}\r\n{more}Connection: close\r\n\r\n");
+            let mut answers = vec![answer(TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).unwrap(), &question)];
+            if door == Door::NginxHttp {
+                answers.push(answer(UnixStream::connect(server.site.socket()).unwrap(), &question));
+            }
+            for answer in answers {
+                let head = answer.split("\r\n\r\n").next().unwrap().to_ascii_lowercase();
+                let location = head.lines().find_map(|line| line.strip_prefix("location: "));
+                assert!(location.is_none_or(|to| to == "https://shop.example/x"), "{door:?} {host:?}: {head}");
+                let status: u16 = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+                assert!((300..500).contains(&status), "{door:?} {host:?}: {answer}");
+                sent_on += usize::from(location.is_some());
+            }
+        }
+        assert!(sent_on > 0, "{door:?}: some of them are another spelling of the site's own");
+        assert!(!server.site.log_text().contains("panicked"), "{}", server.site.log_text());
+    }
+}
+
+fn answer(mut stream: impl Read + Write, question: &str) -> String {
+    stream.write_all(question.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
 }
