@@ -74,6 +74,14 @@ impl Route {
         matches!(self.settings.handler, Handler::App(_))
     }
 
+    /// Whether it asks who comes, by name or by address, in another way than `other` does.
+    pub(super) fn has_locks_beside(&self, other: &Self) -> bool {
+        let auth = |route: &Self| route.settings.layers.auth.as_ref().map(Arc::as_ptr);
+        let (policy, of_other) = (&self.settings.policy, &other.settings.policy);
+        let has_lists = !policy.allow.is_empty() || !policy.deny.is_empty();
+        auth(self).is_some() && auth(self) != auth(other) || has_lists && (&policy.allow, &policy.deny) != (&of_other.allow, &of_other.deny)
+    }
+
     /// Whether scripts of other sites may ask, so that it is asked beforehand whether they may.
     pub(super) fn has_cors(&self) -> bool {
         self.settings.layers.cors.is_some()

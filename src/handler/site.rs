@@ -106,11 +106,14 @@ impl Site {
     fn elsewhere(&self, request: &Request<Body>, host: &str) -> Option<Answer> {
         let settings = &self.settings;
         let canonical = settings.hosts.first().filter(|first| settings.canonical_host && !host.is_empty() && first.as_str() != host);
-        let to_https = settings.https_redirect && !is_behind_tls(request) && !request.uri().path().starts_with(ACME) && !host.is_empty();
+        let has_tls = is_behind_tls(request);
+        let to_https = settings.https_redirect && !has_tls && !request.uri().path().starts_with(ACME) && !host.is_empty();
         if canonical.is_none() && !to_https {
             return None;
         }
-        let (scheme, port) = if to_https { ("https", None) } else { (request.scheme(), request.host().and_then(port)) };
+        // Whoever has come over TLS stays there, also where the front that says so is not believed.
+        let scheme = if to_https || has_tls { "https" } else { request.scheme() };
+        let port = if to_https { None } else { request.host().and_then(port) };
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let original = request.original_uri().unwrap_or(request.uri());
         let target = original.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
@@ -252,6 +255,9 @@ impl Ready {
         let Some(route) = at.value.routes.iter().filter(fits).find(takes) else {
             return Err(Box::new(wrong_method(at.value.routes.iter().filter(fits))));
         };
+        if self.is_locked_in_another_reading(&path, route) {
+            return Err(refused(Failure::new(StatusCode::BAD_REQUEST, code::HOSTILE_PATH)));
+        }
         if at.value.rest == Rest::SlashMissing && matches!(*request.method(), Method::GET | Method::HEAD) && !route.is_app() {
             return Err(Box::new(with_slash(request)));
         }
@@ -262,7 +268,20 @@ impl Ready {
         let params = at.params.iter().filter(|(name, _)| *name != REST).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Ok((Arc::clone(route), Matched { params, rest }))
     }
+
+    /// Whether a path in its normal form with an encoded slash means what stands behind other locks to somebody for whom that is a slash, as it is for nginx, PHP and many apps.
+    fn is_locked_in_another_reading(&self, path: &str, route: &Route) -> bool {
+        if !path.contains(ENCODED_SLASH) {
+            return false;
+        }
+        let read = path.replace(ENCODED_SLASH, "/");
+        let Ok(read) = path::normal(&read) else { return true };
+        self.table.at(&read).is_ok_and(|other| other.value.routes.iter().any(|other| other.has_locks_beside(route)))
+    }
 }
+
+/// A slash within a segment, in the normal form of a path.
+const ENCODED_SLASH: &str = "%2F";
 
 fn refused(failure: Failure) -> Box<Answer> {
     Box::new(failure.answer())

@@ -77,7 +77,12 @@ impl Ask {
     }
 
     /// Replaces a variable where it stands, or adds it at the end.
-    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn set(self, name: &str, value: &str) -> Self {
+        self.set_bytes(name, value.as_bytes())
+    }
+
+    /// The same with a value that need not be text.
+    pub(crate) fn set_bytes(mut self, name: &str, value: &[u8]) -> Self {
         match self.vars.iter_mut().find(|(known, _)| known == name.as_bytes()) {
             Some((_, old)) => *old = value.into(),
             None => self.vars.push((name.into(), value.into())),

@@ -12,8 +12,13 @@ pub(crate) const PARAMS: &str = "/etc/nginx/fastcgi_params";
 
 /// nginx in the foreground. `lines` are added to the location that passes everything on.
 pub(crate) fn command(site: &Site, port: u16, door: Door, lines: &str) -> Command {
+    command_with(site, &server(site, port, door, lines))
+}
+
+/// nginx with any servers.
+pub(crate) fn command_with(site: &Site, servers: &str) -> Command {
     let file = site.root().join("nginx.conf");
-    fs::write(&file, configuration(site, port, door, lines)).unwrap();
+    fs::write(&file, configuration(site, servers)).unwrap();
     let mut command = Command::new(process::installed("/usr/sbin/nginx"));
     // What goes wrong before the configuration is read is written here too.
     command.arg("-e").arg(site.logs().join("error.log"));
@@ -21,10 +26,9 @@ pub(crate) fn command(site: &Site, port: u16, door: Door, lines: &str) -> Comman
     command
 }
 
-fn configuration(site: &Site, port: u16, door: Door, lines: &str) -> String {
-    let (run, logs, socket) = (site.run(), site.logs(), site.socket());
-    let (run, logs, socket) = (run.display(), logs.display(), socket.display());
-    let user = if process::is_root() { format!("user {WEB_SERVER_USER};") } else { String::new() };
+fn server(site: &Site, port: u16, door: Door, lines: &str) -> String {
+    let socket = site.socket();
+    let socket = socket.display();
     let pass = match door {
         Door::NginxKeepConn => format!("include {PARAMS};\n      fastcgi_pass app;\n      fastcgi_keep_conn on;"),
         Door::NginxScgi => "include /etc/nginx/scgi_params;\n      scgi_pass app;".to_owned(),
@@ -39,6 +43,25 @@ fn configuration(site: &Site, port: u16, door: Door, lines: &str) -> String {
             .to_owned(),
         _ => format!("include {PARAMS};\n      fastcgi_pass app;"),
     };
+    format!(
+        r#"upstream app {{
+    server unix:{socket};
+    keepalive 4;
+  }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      {pass}
+      {lines}
+    }}
+  }}"#
+    )
+}
+
+fn configuration(site: &Site, servers: &str) -> String {
+    let (run, logs) = (site.run(), site.logs());
+    let (run, logs) = (run.display(), logs.display());
+    let user = if process::is_root() { format!("user {WEB_SERVER_USER};") } else { String::new() };
     format!(
         r#"daemon off;
 {user}
@@ -55,17 +78,7 @@ http {{
   uwsgi_temp_path {run}/uwsgi;
   # The program has limits of its own, and some tests send a gigabyte.
   client_max_body_size 0;
-  upstream app {{
-    server unix:{socket};
-    keepalive 4;
-  }}
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      {pass}
-      {lines}
-    }}
-  }}
+  {servers}
 }}
 "#
     )

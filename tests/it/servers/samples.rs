@@ -37,7 +37,9 @@ fn start(name: &str, door: Door) -> Server {
         server.site.write(&format!("{folder}img/a b.txt"), "a picture\n");
         server.site.write(&format!("{folder}.well-known/acme-challenge/token"), "proof\n");
         for path in PRIVATE {
-            server.site.write(&format!("{folder}{path}"), "secret\n");
+            // The program reads this one itself.
+            let text = if path == "lodger.toml" { "# secret\n[[site]]\n" } else { "secret\n" };
+            server.site.write(&format!("{folder}{path}"), text);
         }
         if let Some(program) = door.program() {
             server.site.install(&format!("htdocs/{folder}{program}"));
@@ -147,7 +149,9 @@ fn the_protecting_sample_alone_keeps_files_private() {
         server.site.write(&token, "proof\n");
         server.get(&format!("/{token}")).expect(200, "proof\n");
         for path in PRIVATE {
-            server.site.write(&format!("{folder}{path}"), "secret\n");
+            // The program reads this one itself.
+            let text = if path == "lodger.toml" { "# secret\n[[site]]\n" } else { "secret\n" };
+            server.site.write(&format!("{folder}{path}"), text);
             assert_eq!(server.get(&format!("/{folder}{path}")).status, 403, "{folder}{path}");
         }
     }

@@ -1,7 +1,7 @@
 //! A web server in front of the test application, running for as long as the value lives.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,6 +24,17 @@ pub(crate) struct Setup {
     lines: String,
     traced: bool,
     starts_program: bool,
+    program: Program,
+    config: Option<String>,
+}
+
+/// What the web server has behind it.
+#[derive(Clone, Copy)]
+enum Program {
+    /// The test application.
+    Testapp,
+    /// lodger as it is downloaded, which is its `lodger.toml` and nothing else.
+    Stock,
 }
 
 /// A running web server, the application behind it, and their web space. The order of the fields is the order in which
@@ -38,7 +49,20 @@ pub(crate) struct Server {
 
 impl Setup {
     pub(crate) fn new(door: Door) -> Self {
-        Self { door, htaccess: door.sample().map(site::sample), lines: String::new(), traced: false, starts_program: true }
+        let htaccess = door.sample().map(site::sample);
+        Self { door, htaccess, lines: String::new(), traced: false, starts_program: true, program: Program::Testapp, config: None }
+    }
+
+    /// Puts a `lodger.toml` beside the program. The program lies in a folder of the web space, so that `../www` is what [`Site::add_www`] makes.
+    pub(crate) fn config(mut self, text: &str) -> Self {
+        self.config = Some(text.to_owned());
+        self
+    }
+
+    /// The stock program in the place of the test application, with this `lodger.toml`.
+    pub(crate) fn stock(mut self, config: &str) -> Self {
+        self.program = Program::Stock;
+        self.config(config)
     }
 
     /// Another `.htaccess` in the document root.
@@ -73,7 +97,7 @@ impl Setup {
 
     pub(crate) fn start_in(self, site: Site) -> Server {
         if let Some(program) = self.door.program() {
-            site.install(&format!("htdocs/{program}"));
+            self.install(&site, &format!("htdocs/{program}"));
         }
         if self.door.is_passenger() {
             prepare_for_passenger(&site, self.door);
@@ -82,7 +106,7 @@ impl Setup {
             site.write(".htaccess", text);
         }
         let own_program = self.door.needs_socket() && self.starts_program;
-        let app = own_program.then(|| start_app(&site, self.traced));
+        let app = own_program.then(|| self.start_app(&site));
         // Somebody else may take a port between the moment when it is found free and the moment when it is used.
         for _ in 0..5 {
             let port = free_port();
@@ -91,6 +115,24 @@ impl Setup {
             }
         }
         panic!("no port of five was free: {}", site.log_text());
+    }
+
+    /// Copies the program to a place in the web space, and its `lodger.toml` beside it.
+    fn install(&self, site: &Site, path: &str) -> PathBuf {
+        let program = match self.program {
+            Program::Testapp => site.install(path),
+            Program::Stock => site.install_program(Path::new(env!("CARGO_BIN_EXE_lodger")), path),
+        };
+        if let Some(config) = &self.config {
+            site.write_at(&program.with_file_name("lodger.toml"), config);
+        }
+        program
+    }
+
+    /// Starts `serve --socket` as the user as whom the web server runs, and waits for its socket.
+    fn start_app(&self, site: &Site) -> Running {
+        let program = self.install(site, "app/testapp");
+        start_at(&site.socket(), &program, site, self.traced)
     }
 
     /// Starts the web server and waits until it listens. Nothing if the port was taken.
@@ -152,6 +194,12 @@ impl Site {
         self.run().join("app.sock")
     }
 
+    /// The `lodger.toml` of a program that a web server starts out of the document root, or of one that runs already.
+    pub(crate) fn config(&self) -> PathBuf {
+        let beside = self.docroot().join("lodger.toml");
+        if beside.exists() { beside } else { self.root().join("app/lodger.toml") }
+    }
+
     /// Where strace writes.
     pub(crate) fn trace(&self) -> PathBuf {
         self.logs().join("trace.txt")
@@ -170,17 +218,16 @@ fn prepare_for_passenger(site: &Site, door: Door) {
     }
 }
 
-/// Starts `serve --socket` as the user as whom the web server runs, and waits for its socket.
-fn start_app(site: &Site, with_trace: bool) -> Running {
-    let program = site.install("app/testapp");
-    let mut command = Command::new(&program);
-    command.args(["serve", "--socket"]).arg(site.socket());
+/// Starts a program on a socket, as the user as whom the web server runs, and waits until it is there.
+pub(super) fn start_at(socket: &Path, program: &Path, site: &Site, with_trace: bool) -> Running {
+    let mut command = Command::new(program);
+    command.args(["serve", "--socket"]).arg(socket);
     command = as_web_server(command);
     if with_trace {
         command = traced(&command, site);
     }
     let app = Running::start(&command, &site.logs().join("output.log"));
-    process::wait_for("the socket of the application", || site.socket().exists().then_some(()));
+    process::wait_for("the socket of the application", || socket.exists().then_some(()));
     app
 }
 
@@ -216,7 +263,7 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn wait_until_listening(web: &mut Running, site: &Site, port: u16) -> bool {
+pub(super) fn wait_until_listening(web: &mut Running, site: &Site, port: u16) -> bool {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         if let Some(status) = web.ended() {

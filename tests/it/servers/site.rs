@@ -1,7 +1,7 @@
 //! A web space in a temporary folder: document root, logs, and the test application copied to where the web server looks.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{PermissionsExt as _, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -99,12 +99,16 @@ impl Site {
 
     /// The same with another program of the folder `examples`.
     pub(crate) fn install_example(&self, name: &str, path: &str) -> PathBuf {
+        self.install_program(&example(name), path)
+    }
+
+    /// The same with any program.
+    pub(crate) fn install_program(&self, program: &Path, path: &str) -> PathBuf {
         let target = self.root().join(path);
-        let program = example(name);
         fs::create_dir_all(target.parent().unwrap()).unwrap();
         // By a process of its own: a child that another test starts at this moment must not hold the file open for
         // writing, because Linux does not run a program that somebody may write to.
-        let copied = Command::new("cp").arg(&program).arg(&target).status().unwrap();
+        let copied = Command::new("cp").arg(program).arg(&target).status().unwrap();
         assert!(copied.success(), "{} (cargo build --examples makes it)", program.display());
         fs::set_permissions(&target, Permissions::from_mode(0o755)).unwrap();
         self.give_as_the_docroot(&target);
@@ -113,14 +117,49 @@ impl Site {
 
     /// Writes a file of the document root, in a folder that is made if it is not there.
     pub(crate) fn write(&self, path: &str, text: &str) {
-        let target = self.docroot().join(path);
+        self.write_at(&self.docroot().join(path), text);
+    }
+
+    /// The same anywhere in the web space.
+    pub(crate) fn write_at(&self, target: &Path, text: &str) {
         let folder = target.parent().unwrap();
         if !folder.exists() {
             fs::create_dir_all(folder).unwrap();
             self.give_as_the_docroot(folder);
         }
-        fs::write(&target, text).unwrap();
-        self.give_as_the_docroot(&target);
+        fs::write(target, text).unwrap();
+        self.give_as_the_docroot(target);
+    }
+
+    /// Puts another file in the place of one, as a careful upload does it.
+    pub(crate) fn replace(&self, target: &Path, text: &str) {
+        let new = target.with_extension("new");
+        self.write_at(&new, text);
+        fs::rename(new, target).unwrap();
+    }
+
+    /// A copy of `fixtures/www` beside the document root.
+    pub(crate) fn add_www(&self) -> PathBuf {
+        let www = self.root().join("www");
+        let copied = Command::new("cp").arg("-R").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/www")).arg(&www).status().unwrap();
+        assert!(copied.success());
+        let mut open = vec![www.clone()];
+        while let Some(path) = open.pop() {
+            self.give_as_the_docroot(&path);
+            if path.is_dir() {
+                open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            }
+        }
+        www
+    }
+
+    /// A symbolic link of the owner of the web space.
+    pub(crate) fn link(&self, to: impl AsRef<Path>, link: &Path) {
+        symlink(to, link).unwrap();
+        if process::is_root() {
+            let (uid, gid) = process::ids_of(WEB_SERVER_USER).unwrap();
+            lchown(link, Some(uid), Some(gid)).unwrap();
+        }
     }
 
     fn give_as_the_docroot(&self, path: &Path) {

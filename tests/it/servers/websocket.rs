@@ -16,8 +16,9 @@ const HANDSHAKE: &str = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgr
 const HELLO: &[u8] = b"\x81\x85\0\0\0\0hello";
 const ECHO: &[u8] = b"\x81\x05hello";
 
+/// Says hello three times, and asks for a page of the same server.
 #[track_caller]
-fn check(server: &Server) {
+pub(super) fn check(server: &Server) {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.write_all(HANDSHAKE.as_bytes()).unwrap();
