@@ -36,7 +36,7 @@ struct Peer {
 
 impl Peer {
     fn of(app: impl App, limits: Limits) -> Self {
-        Self::with(app, Settings { limits, profile: None })
+        Self::with(app, Settings { limits, profile: None, trusted: None })
     }
 
     fn with(app: impl App, settings: Settings) -> Self {
