@@ -14,8 +14,12 @@ mod redirect;
 mod respond;
 mod route;
 mod site;
+mod table;
 mod tree;
 mod watch;
+
+#[cfg(test)]
+mod tree_tests;
 
 pub(crate) use tree::APP;
 pub use tree::Tree;

@@ -66,6 +66,11 @@ impl Route {
         headers.get_all(name).iter().any(|value| wanted.as_ref().is_none_or(|wanted| wanted == value))
     }
 
+    /// The name of that header.
+    pub(super) fn header_name(&self) -> Option<&str> {
+        self.header.as_ref().map(|(name, _)| name.as_str())
+    }
+
     pub(super) fn methods(&self) -> &[Method] {
         &self.methods
     }

@@ -7,6 +7,7 @@ use super::{
     policy::Gate,
     redirect,
     route::{Guards, Route},
+    table::{Rest, Table},
     tree::Context,
 };
 use crate::{
@@ -43,26 +44,15 @@ pub(super) struct Site {
 
 struct Ready {
     gate: Gate,
-    /// By path; of one path the routes in the order of the file.
-    table: matchit::Router<Found>,
+    table: Table<Found>,
 }
 
-#[derive(Clone)]
+/// The routes of one path.
 struct Found {
+    /// In the order of the file.
     routes: Vec<Arc<Route>>,
-    /// What the handlers see is what follows it.
-    rest: Rest,
-}
-
-/// What of a path follows the prefix of its route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Rest {
-    /// Nothing: the route is that one path.
-    Nothing,
-    /// The parameter of this name.
-    Named(String),
-    /// The path is the prefix without its last slash.
-    SlashMissing,
+    /// The headers that choose among them, for `Vary`.
+    vary: Option<HeaderValue>,
 }
 
 impl Site {
@@ -113,7 +103,9 @@ impl Site {
         let (scheme, port) = if to_https { ("https", None) } else { (request.scheme(), request.host().and_then(port)) };
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let original = request.original_uri().unwrap_or(request.uri());
+        // `OPTIONS *` asks about the server as a whole.
         let target = original.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let target = if target.starts_with('/') { target } else { "/" };
         let address = format!("{scheme}://{}{port}{target}", canonical.map_or(host, String::as_str));
         Some(redirect::to_address(&address, StatusCode::PERMANENT_REDIRECT))
     }
@@ -183,7 +175,7 @@ fn port(host: &str) -> Option<u16> {
 }
 
 /// The routes of a site by their paths.
-fn table(site: &model::Site, context: &Context) -> matchit::Router<Found> {
+fn table(site: &model::Site, context: &Context) -> Table<Found> {
     let mut guards = Guards::new();
     let mut order: Vec<(RoutePath, Vec<Arc<Route>>)> = Vec::new();
     let implied = context.implied_app().filter(|_| !site.routes.iter().any(|route| route.path.pattern == "/"));
@@ -203,65 +195,59 @@ fn table(site: &model::Site, context: &Context) -> matchit::Router<Found> {
             None => order.push((path, vec![route])),
         }
     }
-    let mut table = matchit::Router::new();
-    let mut put = |pattern: String, routes: &Vec<Arc<Route>>, rest: Rest| {
-        // What cannot stand beside another was told when the file was read; a path that is there already was written by hand.
-        let _ = table.insert(pattern, Found { routes: routes.clone(), rest });
-    };
-    for (RoutePath { pattern, .. }, routes) in &order {
-        match pattern.rfind("{*") {
-            Some(at) => put(pattern.clone(), routes, Rest::Named(pattern[at + 2..].trim_end_matches('}').to_owned())),
-            None if pattern.ends_with('/') => put(pattern.clone(), routes, Rest::Named(String::new())),
-            None => put(pattern.clone(), routes, Rest::Nothing),
-        }
-    }
-    // What a prefix stands for beside itself gives way to what is written out.
-    for (RoutePath { pattern, .. }, routes) in order.iter().filter(|(path, _)| path.pattern.ends_with('/')) {
-        put(format!("{pattern}{{*{REST}}}"), routes, Rest::Named(REST.to_owned()));
-        if pattern != "/" {
-            put(pattern.trim_end_matches('/').to_owned(), routes, Rest::SlashMissing);
-        }
+    let mut table = Table::default();
+    for (RoutePath { pattern, .. }, routes) in order {
+        let mut names: Vec<&str> = routes.iter().filter_map(|route| route.header_name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let vary = Some(names.join(", ")).filter(|names| !names.is_empty()).and_then(|names| names.parse().ok());
+        table.put(&pattern, Found { routes, vary });
     }
     table
 }
 
-/// The name of what follows a prefix, which no file can use.
-const REST: &str = "-";
-
 impl Ready {
     async fn answer(&self, mut request: Request<Body>) -> Result<Answer, BoxError> {
         match self.find(&request) {
-            Ok((route, matched)) => {
+            Ok((route, found, matched)) => {
                 request.extensions_mut().insert(matched);
-                route.answer(request).await
+                Ok(varied(route.answer(request).await?, found))
             }
             Err(answer) => Ok(answer),
         }
     }
 
     /// The route of a request, or what it is answered with because there is none.
-    fn find(&self, request: &Request<Body>) -> Result<(Arc<Route>, Matched), Answer> {
+    fn find(&self, request: &Request<Body>) -> Result<(Arc<Route>, &Found, Matched), Answer> {
         let path = path::normal(request.uri().path()).map_err(|_| Failure::new(StatusCode::BAD_REQUEST, code::HOSTILE_PATH).answer())?;
-        let at = self.table.at(&path).map_err(|_| Failure::NOT_FOUND.answer())?;
+        let hit = self.table.find(&path).ok_or_else(|| Failure::NOT_FOUND.answer())?;
         let asked = asked_method(request);
         let fits = |route: &&Arc<Route>| route.takes_headers(request.headers());
-        if !at.value.routes.iter().any(|route| fits(&route)) {
-            return Err(Failure::NOT_FOUND.answer());
+        let routes = &hit.value.routes;
+        if !routes.iter().any(|route| fits(&route)) {
+            return Err(varied(Failure::NOT_FOUND.answer(), hit.value));
         }
         let takes = |route: &&Arc<Route>| route.takes_method(asked.as_ref().filter(|_| route.has_cors()).unwrap_or(request.method()));
-        let Some(route) = at.value.routes.iter().filter(fits).find(takes) else {
-            return Err(wrong_method(at.value.routes.iter().filter(fits)));
+        let Some(route) = routes.iter().filter(fits).find(takes) else {
+            return Err(varied(wrong_method(routes.iter().filter(fits)), hit.value));
         };
-        if at.value.rest == Rest::SlashMissing && matches!(*request.method(), Method::GET | Method::HEAD) && !route.is_app() {
-            return Err(with_slash(request));
+        if hit.rest == Rest::SlashMissing && matches!(*request.method(), Method::GET | Method::HEAD) && !route.is_app() {
+            return Err(varied(with_slash(request), hit.value));
         }
-        let rest = match &at.value.rest {
+        let rest = match hit.rest {
             Rest::Nothing | Rest::SlashMissing => "/".to_owned(),
-            Rest::Named(name) => format!("/{}", at.params.get(name).unwrap_or_default()),
+            Rest::Path(rest) => rest,
         };
-        let params = at.params.iter().filter(|(name, _)| *name != REST).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Ok((Arc::clone(route), Matched { params, rest }))
+        Ok((Arc::clone(route), hit.value, Matched { params: hit.params, rest }))
     }
+}
+
+/// Tells caches which headers have chosen the answer (RFC 9110, 12.5.5): a page for who sends them is not for others.
+fn varied(mut answer: Answer, found: &Found) -> Answer {
+    if let Some(vary) = &found.vary {
+        answer.headers_mut().append(header::VARY, vary.clone());
+    }
+    answer
 }
 
 /// The method that a browser asks beforehand about (Fetch, 4.8).
@@ -290,7 +276,9 @@ fn wrong_method<'a>(routes: impl Iterator<Item = &'a Arc<Route>>) -> Answer {
 /// Sends a visitor from `/static` to `/static/`, so that links on the page are relative to the right place.
 fn with_slash(request: &Request<Body>) -> Answer {
     let original = request.original_uri().unwrap_or(request.uri());
-    let path = original.path().trim_start_matches('/');
+    // Browsers read a backslash as a slash, and a slash more at the front would name a host.
+    let path = original.path().replace('\\', "%5C");
+    let path = path.trim_start_matches('/');
     let query = original.query().map(|query| format!("?{query}")).unwrap_or_default();
     redirect::to_address(&format!("/{path}/{query}"), StatusCode::PERMANENT_REDIRECT)
 }
