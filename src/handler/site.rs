@@ -4,6 +4,7 @@ use super::{
     Answer, Failure, Matched,
     failure::{read_small, with_page},
     full,
+    layers::{Around, Before},
     policy::Gate,
     redirect,
     route::{Guards, Route},
@@ -43,7 +44,10 @@ pub(super) struct Site {
 }
 
 struct Ready {
+    name: Arc<str>,
     gate: Gate,
+    /// What stands around answers that are no route's.
+    around: Around,
     table: Table<Found>,
 }
 
@@ -64,7 +68,12 @@ impl Site {
         self.ready.get_or_init(|| {
             let has_app = self.settings.routes.iter().any(|route| matches!(route.handler, Handler::App(_)));
             let context = context(Arc::clone(&self.settings.name), has_app);
-            Ready { gate: Gate::new(&self.settings.policy), table: table(&self.settings, &context) }
+            Ready {
+                name: Arc::clone(&self.settings.name),
+                gate: Gate::new(&self.settings.policy),
+                around: Around::new(&self.settings.layers),
+                table: table(&self.settings, &context),
+            }
         })
     }
 
@@ -79,13 +88,7 @@ impl Site {
         let accept = request.headers().get(header::ACCEPT).cloned();
         let answer = match self.elsewhere(&request, host).or_else(|| self.maintenance()) {
             Some(answer) => answer,
-            None => {
-                let ready = self.ready(context);
-                match ready.gate.enter(request) {
-                    Ok((request, pass)) => pass.watch(ready.answer(request).await?),
-                    Err(answer) => answer,
-                }
-            }
+            None => self.ready(context).answer(request).await?,
         };
         let mut answer = with_page(answer, &self.settings.error_pages, accept.as_ref());
         self.add_headers(answer.headers_mut(), is_https);
@@ -113,7 +116,7 @@ impl Site {
     fn maintenance(&self) -> Option<Answer> {
         let path = self.settings.maintenance.as_ref()?;
         let text = match read_small(path, LARGEST_PAGE) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return None,
             Ok(text) => text,
             // The file is there, which is what counts.
             Err(_) => String::new(),
@@ -157,15 +160,19 @@ fn is_behind_tls(request: &Request<Body>) -> bool {
         values.any(|value| value.trim_ascii().eq_ignore_ascii_case(wanted))
     };
     let contains = |name: &str, wanted: &str| {
-        headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.to_ascii_lowercase().contains(wanted))
+        let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        texts.map(|text| text.to_ascii_lowercase().replace('"', "")).any(|text| text.contains(wanted))
     };
     request.scheme() == "https"
         || says("x-forwarded-proto", b"https")
         || says("x-forwarded-scheme", b"https")
+        || says("x-forwarded-protocol", b"https")
+        || says("x-url-scheme", b"https")
+        || says("cloudfront-forwarded-proto", b"https")
         || says("x-forwarded-ssl", b"on")
         || says("front-end-https", b"on")
         || contains("forwarded", "proto=https")
-        || contains("cf-visitor", "\"https\"")
+        || contains("cf-visitor", "scheme:https")
 }
 
 /// The port that a visitor named beside the host.
@@ -207,13 +214,28 @@ fn table(site: &model::Site, context: &Context) -> Table<Found> {
 }
 
 impl Ready {
-    async fn answer(&self, mut request: Request<Body>) -> Result<Answer, BoxError> {
+    async fn answer(&self, request: Request<Body>) -> Result<Answer, BoxError> {
+        let before = self.around.before(&request);
+        let (mut request, pass) = match self.gate.enter(request) {
+            Ok(entered) => entered,
+            Err(refusal) => return Ok(self.refuse(before, refusal)),
+        };
         match self.find(&request) {
             Ok((route, found, matched)) => {
                 request.extensions_mut().insert(matched);
-                Ok(varied(route.answer(request).await?, found))
+                let exchange = request.exchange().placed(&self.name, None);
+                request.extensions_mut().insert(exchange);
+                Ok(pass.watch(varied(route.answer(request).await?, found)))
             }
-            Err(answer) => Ok(answer),
+            Err(answer) => Ok(pass.watch(self.refuse(before, answer))),
+        }
+    }
+
+    /// What no route answers has around it what the site says: scripts of other sites may read a refusal too. A browser that asks beforehand is told whether they may.
+    fn refuse(&self, before: Result<Before, Answer>, refusal: Answer) -> Answer {
+        match before {
+            Ok(before) => self.around.after(before, refusal),
+            Err(permission) => permission,
         }
     }
 
@@ -276,9 +298,7 @@ fn wrong_method<'a>(routes: impl Iterator<Item = &'a Arc<Route>>) -> Answer {
 /// Sends a visitor from `/static` to `/static/`, so that links on the page are relative to the right place.
 fn with_slash(request: &Request<Body>) -> Answer {
     let original = request.original_uri().unwrap_or(request.uri());
-    // Browsers read a backslash as a slash, and a slash more at the front would name a host.
-    let path = original.path().replace('\\', "%5C");
-    let path = path.trim_start_matches('/');
+    let path = original.path().trim_start_matches('/');
     let query = original.query().map(|query| format!("?{query}")).unwrap_or_default();
     redirect::to_address(&format!("/{path}/{query}"), StatusCode::PERMANENT_REDIRECT)
 }
