@@ -149,6 +149,18 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_tree_that_the_program_made_by_itself_is_put_into_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        std::fs::write(&path, "[[site]]\n[[site.route]]\npath = \"/\"\nrespond = \"\"\nstatus = 404\n").unwrap();
+        let own = Config::parse("[[site]]\n[[site.route]]\npath = \"/\"\napp = \"api\"\n", "/nowhere/own.toml").unwrap();
+        let api = tower::service_fn(async |_| Ok::<_, BoxError>(http::Response::new(String::new())));
+        let tree = Tree::new(&own).unwrap().with_app("api", api);
+        let app = Configured::read(Some(&path)).surround(tree.into_box(), false);
+        assert_eq!(status_of(&app).await, 200);
+    }
+
     #[test]
     fn the_file_is_named_behind_the_option() {
         for args in [&["serve", "--config", "/x"][..], &["--config=/x"], &["--socket", "/s", "--config", "/x"]] {

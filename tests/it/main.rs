@@ -13,4 +13,6 @@ mod raw;
 mod readme;
 mod start;
 mod servers;
+#[cfg(feature = "site")]
+mod sites;
 mod tidy;
