@@ -240,6 +240,7 @@ impl Ready {
     }
 
     /// The route of a request, or what it is answered with because there is none.
+    #[expect(clippy::result_large_err, reason = "it is what every handler answers with")]
     fn find(&self, request: &Request<Body>) -> Result<(Arc<Route>, &Found, Matched), Answer> {
         let path = path::normal(request.uri().path()).map_err(|_| Failure::new(StatusCode::BAD_REQUEST, code::HOSTILE_PATH).answer())?;
         let hit = self.table.find(&path).ok_or_else(|| Failure::NOT_FOUND.answer())?;
