@@ -3,7 +3,7 @@
 use crate::{
     app::{App as _, BoxApp},
     config::{Config, Mistakes, locate::locate},
-    handler::{APP, Tree},
+    handler::{self, APP, Tree, Watch},
     life,
     profile::Profile,
     settings::Settings,
@@ -22,9 +22,9 @@ pub(crate) enum Configured {
     /// There is none: the program is its app.
     #[default]
     Nothing,
-    Good(Box<Config>),
+    Good(Box<Config>, Box<Watch>),
     /// It cannot be used.
-    Broken(PathBuf, Box<Mistakes>),
+    Broken(Box<Mistakes>, Box<Watch>),
 }
 
 /// The path in `--config PATH` or `--config=PATH` among the arguments of a program that serves. They are read only where no visitor can set them.
@@ -41,40 +41,39 @@ impl Configured {
     /// Reads the file that is meant. Nothing is logged: the file says what the log lets through.
     pub(crate) fn read(told: Option<&Path>) -> Self {
         let Some(path) = locate(told) else { return Self::Nothing };
+        // Before it is read: until the app is built the file may change, and be mended.
+        let watch = Box::new(Watch::new(&path));
         match Config::load(&path) {
             Ok(config) => {
                 if let Some(folder) = &config.server().state_dir {
                     life::use_state_dir(folder);
                 }
-                Self::Good(Box::new(config))
+                Self::Good(Box::new(config), watch)
             }
-            Err(mistakes) => Self::Broken(path, Box::new(mistakes)),
+            Err(mistakes) => Self::Broken(Box::new(mistakes), watch),
         }
     }
 
     /// What the log lets through.
     pub(crate) fn log(&self) -> Option<&str> {
         match self {
-            Self::Good(config) => config.server().log.as_deref(),
+            Self::Good(config, _) => config.server().log.as_deref(),
             Self::Nothing | Self::Broken(..) => None,
         }
     }
 
     /// Tells what is odd in a file that is used. `apps` are those of the program, where they are known.
     pub(crate) fn warn(&self, apps: Option<&[&str]>) {
-        let Self::Good(config) = self else { return };
-        let unknown = apps.map(|apps| config.unknown_apps(apps));
-        for mistakes in [config.warnings()].into_iter().chain(&unknown) {
-            for mistake in mistakes.iter() {
-                let place = mistakes.place(mistake).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
-                tracing::warn!(target: "lodger", "{}: {}{place}: {}; {}", mistake.code, config.path().display(), mistake.sentence, mistake.hint);
-            }
+        let Self::Good(config, _) = self else { return };
+        handler::warn(config.warnings());
+        if let Some(apps) = apps {
+            handler::warn(&config.unknown_apps(apps));
         }
     }
 
     /// Puts what the operator says into the place of what the developer said.
     pub(crate) fn apply(&self, settings: &mut Settings, worker_threads: &mut usize) {
-        let Self::Good(config) = self else { return };
+        let Self::Good(config, _) = self else { return };
         let (server, limits) = (config.server(), &mut settings.limits);
         let set = |field: &mut Duration, value: Option<Duration>| *field = value.unwrap_or(*field);
         // A route that may take longer is held to its own time by the tree.
@@ -98,8 +97,8 @@ impl Configured {
     pub(crate) fn surround(self, app: BoxApp, is_placeholder: bool) -> BoxApp {
         let tree = match self {
             Self::Nothing => return app,
-            Self::Good(config) => Tree::of(&config),
-            Self::Broken(path, mistakes) => Tree::broken(&path, *mistakes),
+            Self::Good(config, watch) => Tree::of(Ok(&config), *watch),
+            Self::Broken(mistakes, watch) => Tree::of(Err(*mistakes), *watch),
         };
         if is_placeholder { tree.into_box() } else { tree.with_box(APP, app).into_box() }
     }
@@ -108,6 +107,31 @@ impl Configured {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::BoxError;
+
+    async fn status_of(app: &BoxApp) -> u16 {
+        app.call(http::Request::default()).await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_changes_while_the_app_starts_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lodger.toml");
+        let write =
+            |status: &str| std::fs::write(&path, format!("[[site]]\n[[site.route]]\npath = \"/\"\nrespond = \"\"\nstatus = {status}\n")).unwrap();
+        write("200");
+        let configured = Configured::read(Some(&path));
+        write("404 # changed");
+        // A time to come does not say that the file rests, however busy the machine is.
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(std::time::SystemTime::now() + Duration::from_secs(60)).unwrap();
+        let app = configured.surround(tower::service_fn(async |_| Ok::<_, BoxError>(http::Response::new(String::new()))).into_box(), true);
+        assert_eq!(status_of(&app).await, 200);
+        for expected in [200, 404] {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert_eq!(status_of(&app).await, expected);
+        }
+    }
 
     #[test]
     fn the_file_is_named_behind_the_option() {

@@ -8,7 +8,11 @@ use crate::{
     life, sys,
 };
 use http::{HeaderValue, Request, StatusCode, header};
-use std::{fs, io, path::Path, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use subtle::ConstantTimeEq as _;
 
 /// The file of the state directory in which the mistakes stand.
@@ -26,6 +30,25 @@ const LATER: Duration = Duration::from_secs(5);
 /// How many random bytes a token has.
 const TOKEN_BYTES: usize = 20;
 
+/// Where the state directory is: this folder, else the one of the program.
+#[derive(Debug, Clone, Default)]
+pub(super) struct StateFolder(Option<PathBuf>);
+
+impl StateFolder {
+    /// A folder of its own, so that tests leave that of the program alone.
+    #[cfg(test)]
+    pub(super) fn at(folder: &Path) -> Self {
+        Self(Some(folder.to_owned()))
+    }
+
+    pub(super) fn find(&self) -> io::Result<&Path> {
+        match &self.0 {
+            Some(folder) => Ok(folder),
+            None => life::state_dir(),
+        }
+    }
+}
+
 /// A configuration that cannot be used.
 pub(super) struct Broken {
     mistakes: Mistakes,
@@ -34,9 +57,9 @@ pub(super) struct Broken {
 
 impl Broken {
     /// Tells the operator at once, in the log and in the state directory.
-    pub(super) fn new(mistakes: Mistakes) -> Self {
-        tell(&mistakes, "visitors see 503 until it is mended");
-        let token = life::state_dir().and_then(token);
+    pub(super) fn new(mistakes: Mistakes, state: &StateFolder) -> Self {
+        tell(&mistakes, "visitors see 503 until it is mended", state);
+        let token = state.find().and_then(token);
         let token = token
             .inspect_err(|error| tracing::warn!(target: "lodger", "{}: there is no token to see it on the page: {error}", code::CONFIG_BROKEN))
             .ok();
@@ -68,21 +91,29 @@ impl Broken {
 }
 
 /// Tells the operator what is wrong: a line for each mistake in the log, everything in the state directory.
-pub(super) fn tell(mistakes: &Mistakes, meanwhile: &str) {
+pub(super) fn tell(mistakes: &Mistakes, meanwhile: &str, state: &StateFolder) {
     tracing::error!(target: "lodger", "{}: {} mistakes in {}: {meanwhile}", code::CONFIG_BROKEN, mistakes.len(), mistakes.path().display());
     for mistake in mistakes.iter() {
         let place = mistakes.place(mistake).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
         tracing::error!(target: "lodger", "{}: {}{place}: {}; {}", mistake.code, mistakes.path().display(), mistake.sentence, mistake.hint);
     }
     // Where there is no state directory, the log has said everything.
-    if let Ok(folder) = life::state_dir() {
+    if let Ok(folder) = state.find() {
         let _ = fs::write(folder.join(ERRORS), mistakes.to_string());
     }
 }
 
+/// Tells what is odd in a file that is used.
+pub(crate) fn warn(mistakes: &Mistakes) {
+    for mistake in mistakes.iter() {
+        let place = mistakes.place(mistake).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+        tracing::warn!(target: "lodger", "{}: {}{place}: {}; {}", mistake.code, mistakes.path().display(), mistake.sentence, mistake.hint);
+    }
+}
+
 /// The mistakes are mended.
-pub(super) fn forget() {
-    if let Ok(folder) = life::state_dir() {
+pub(super) fn forget(state: &StateFolder) {
+    if let Ok(folder) = state.find() {
         let _ = fs::remove_file(folder.join(ERRORS));
     }
 }

@@ -14,12 +14,22 @@ mod redirect;
 mod respond;
 mod route;
 mod site;
+mod table;
 mod tree;
 mod upstream;
 mod watch;
 
+#[cfg(test)]
+mod reload_tests;
+#[cfg(test)]
+mod tree_tests;
+#[cfg(test)]
+mod site_tests;
+
+pub(crate) use broken::warn;
 pub(crate) use tree::APP;
 pub use tree::Tree;
+pub(crate) use watch::Watch;
 
 pub(crate) use failure::Failure;
 

@@ -17,9 +17,9 @@ pub(super) fn answer(redirect: &Redirect, request: &Request<Body>) -> Answer {
     to_address(&to, redirect.status)
 }
 
-/// An answer that sends a visitor to `address`.
+/// An answer that sends a visitor to `address`. Browsers read a backslash as a slash, which at the front would name a host.
 pub(super) fn to_address(address: &str, status: StatusCode) -> Answer {
-    let Ok(location) = HeaderValue::from_str(address) else { return Failure::NOT_FOUND.answer() };
+    let Ok(location) = HeaderValue::from_str(&address.replace('\\', "%5C")) else { return Failure::NOT_FOUND.answer() };
     let mut answer = empty(status);
     answer.headers_mut().insert(header::LOCATION, location);
     answer
@@ -32,7 +32,11 @@ pub(super) fn fill(text: &str, value: impl Fn(&str) -> String) -> String {
     for piece in pieces {
         match piece.split_once('}') {
             Some((name, rest)) => {
-                whole.push_str(&value(name.strip_prefix('*').unwrap_or(name)));
+                let value = value(name.strip_prefix('*').unwrap_or(name));
+                if ends_in_host(&whole) && !rest.starts_with(['.', '-']) && !value.is_empty() && !value.starts_with(['/', '?', '#']) {
+                    whole.push('/');
+                }
+                whole.push_str(&value);
                 whole.push_str(rest);
             }
             None => {
@@ -42,6 +46,11 @@ pub(super) fn fill(text: &str, value: impl Fn(&str) -> String) -> String {
         }
     }
     whole
+}
+
+/// Whether what is filled in next would become the end of a host: behind `https://example.org` the visitor could write `.evil.example`.
+fn ends_in_host(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains(['/', '?', '#']))
 }
 
 fn value(name: &str, request: &Request<Body>, matched: Option<&Matched>) -> String {
@@ -81,6 +90,10 @@ mod tests {
     fn nobody_is_sent_to_a_host_that_the_visitor_chose() {
         assert_eq!(location("/{path}", "//evil.example/x", &[]), "/evil.example/x");
         assert_eq!(location("/{rest}", "/x", &[("rest", "/evil.example")]), "/evil.example");
-        assert_eq!(location("https://example.org{rest}", "/x", &[("rest", "@evil.example")]), "https://example.org%40evil.example");
+        assert_eq!(location("https://example.org{rest}", "/x", &[("rest", "@evil.example")]), "https://example.org/%40evil.example");
+        assert_eq!(location("https://example.org{path}", "/.evil.example/x", &[]), "https://example.org/.evil.example/x");
+        assert_eq!(location("https://example.org{query}", "/x?a", &[]), "https://example.org?a");
+        assert_eq!(location("https://{a}.{b}.example.org/", "/x", &[("a", "1"), ("b", "2")]), "https://1.2.example.org/");
+        assert_eq!(location("/{path}", "/\\evil.example/x", &[]), "/%5Cevil.example/x");
     }
 }

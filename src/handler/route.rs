@@ -66,6 +66,11 @@ impl Route {
         headers.get_all(name).iter().any(|value| wanted.as_ref().is_none_or(|wanted| wanted == value))
     }
 
+    /// The name of that header.
+    pub(super) fn header_name(&self) -> Option<&str> {
+        self.header.as_ref().map(|(name, _)| name.as_str())
+    }
+
     pub(super) fn methods(&self) -> &[Method] {
         &self.methods
     }
@@ -140,7 +145,7 @@ fn guard(auth: &Arc<Auth>, context: &Context, guards: &mut Guards) -> Guard {
 /// The request as the handler sees it: for a tenant that there is, and with the path that it is meant to see.
 fn prepared(mut request: Request<Body>, layers: &Layers) -> Result<Request<Body>, Failure> {
     // Whoever sends it is not believed.
-    request.headers_mut().remove(TENANT);
+    auth::drop_like(request.headers_mut(), &TENANT);
     let matched = request.extensions().get::<Matched>().cloned().unwrap_or_default();
     if let Some(tenants) = &layers.tenants {
         let tenant = matched.decoded("tenant").filter(|tenant| tenants.contains(tenant)).ok_or(Failure::NOT_FOUND)?;
@@ -169,7 +174,10 @@ fn handle(settings: &Settings, context: &Context) -> Handle {
                 _ => service(files),
             }
         }
-        Handler::App(name) => app(name.clone(), Arc::clone(&context.apps), Arc::clone(&context.site), settings.layers.rewrite.is_some()),
+        Handler::App(name) => {
+            let sees_all = settings.layers.rewrite.is_some() || !settings.path.prefix;
+            app(name.clone(), Arc::clone(&context.apps), Arc::clone(&context.site), sees_all)
+        }
         Handler::Redirect(redirect) => ready(redirect.clone(), redirect::answer),
         Handler::Respond(respond) => ready(respond.clone(), respond::answer),
         Handler::Proxy(proxy) => service(Proxy::new(proxy.clone(), Arc::clone(&context.trusted))),
@@ -197,10 +205,10 @@ fn ready<T: Send + Sync + 'static>(settings: T, answer: fn(&T, &Request<Body>) -
     })
 }
 
-/// An app of the program. It sees what follows the prefix of its route, as if it lived there, unless the path was chosen for it.
-fn app(name: String, apps: Arc<Apps>, site: Arc<str>, rewritten: bool) -> Handle {
+/// An app of the program. It sees what follows the prefix of its route, as if it lived there; the whole path where the route has no prefix or the path was chosen for it.
+fn app(name: String, apps: Arc<Apps>, site: Arc<str>, sees_all: bool) -> Handle {
     Box::new(move |request| {
-        let request = if rewritten { placed(request, &site, None) } else { mounted(request, &site) };
+        let request = if sees_all { placed(request, &site, None) } else { mounted(request, &site) };
         match apps.call(&name, request) {
             Some(call) => call,
             None => {

@@ -4,9 +4,11 @@ use super::{
     Answer, Failure, Matched,
     failure::{read_small, with_page},
     full,
+    layers::{Around, Before},
     policy::Gate,
     redirect,
     route::{Guards, Route},
+    table::{Rest, Table},
     tree::Context,
 };
 use crate::{
@@ -42,27 +44,19 @@ pub(super) struct Site {
 }
 
 struct Ready {
+    name: Arc<str>,
     gate: Gate,
-    /// By path; of one path the routes in the order of the file.
-    table: matchit::Router<Found>,
+    /// What stands around answers that are no route's.
+    around: Around,
+    table: Table<Found>,
 }
 
-#[derive(Clone)]
+/// The routes of one path.
 struct Found {
+    /// In the order of the file.
     routes: Vec<Arc<Route>>,
-    /// What the handlers see is what follows it.
-    rest: Rest,
-}
-
-/// What of a path follows the prefix of its route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Rest {
-    /// Nothing: the route is that one path.
-    Nothing,
-    /// The parameter of this name.
-    Named(String),
-    /// The path is the prefix without its last slash.
-    SlashMissing,
+    /// The headers that choose among them, for `Vary`.
+    vary: Option<HeaderValue>,
 }
 
 impl Site {
@@ -74,7 +68,12 @@ impl Site {
         self.ready.get_or_init(|| {
             let has_app = self.settings.routes.iter().any(|route| matches!(route.handler, Handler::App(_)));
             let context = context(Arc::clone(&self.settings.name), has_app);
-            Ready { gate: Gate::new(&self.settings.policy), table: table(&self.settings, &context) }
+            Ready {
+                name: Arc::clone(&self.settings.name),
+                gate: Gate::new(&self.settings.policy),
+                around: Around::new(&self.settings.layers),
+                table: table(&self.settings, &context),
+            }
         })
     }
 
@@ -89,13 +88,7 @@ impl Site {
         let accept = request.headers().get(header::ACCEPT).cloned();
         let answer = match self.elsewhere(&request, host).or_else(|| self.maintenance()) {
             Some(answer) => answer,
-            None => {
-                let ready = self.ready(context);
-                match ready.gate.enter(request) {
-                    Ok((request, pass)) => pass.watch(ready.answer(request).await?),
-                    Err(answer) => answer,
-                }
-            }
+            None => self.ready(context).answer(request).await?,
         };
         let mut answer = with_page(answer, &self.settings.error_pages, accept.as_ref());
         self.add_headers(answer.headers_mut(), is_https);
@@ -116,7 +109,9 @@ impl Site {
         let port = if to_https { None } else { request.host().and_then(port) };
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let original = request.original_uri().unwrap_or(request.uri());
+        // `OPTIONS *` asks about the server as a whole.
         let target = original.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let target = if target.starts_with('/') { target } else { "/" };
         let address = format!("{scheme}://{}{port}{target}", canonical.map_or(host, String::as_str));
         Some(redirect::to_address(&address, StatusCode::PERMANENT_REDIRECT))
     }
@@ -124,7 +119,7 @@ impl Site {
     fn maintenance(&self) -> Option<Answer> {
         let path = self.settings.maintenance.as_ref()?;
         let text = match read_small(path, LARGEST_PAGE) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return None,
             Ok(text) => text,
             // The file is there, which is what counts.
             Err(_) => String::new(),
@@ -168,15 +163,19 @@ fn is_behind_tls(request: &Request<Body>) -> bool {
         values.any(|value| value.trim_ascii().eq_ignore_ascii_case(wanted))
     };
     let contains = |name: &str, wanted: &str| {
-        headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.to_ascii_lowercase().contains(wanted))
+        let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        texts.map(|text| text.to_ascii_lowercase().replace('"', "")).any(|text| text.contains(wanted))
     };
     request.scheme() == "https"
         || says("x-forwarded-proto", b"https")
         || says("x-forwarded-scheme", b"https")
+        || says("x-forwarded-protocol", b"https")
+        || says("x-url-scheme", b"https")
+        || says("cloudfront-forwarded-proto", b"https")
         || says("x-forwarded-ssl", b"on")
         || says("front-end-https", b"on")
         || contains("forwarded", "proto=https")
-        || contains("cf-visitor", "\"https\"")
+        || contains("cf-visitor", "scheme:https")
 }
 
 /// The port that a visitor named beside the host.
@@ -186,7 +185,7 @@ fn port(host: &str) -> Option<u16> {
 }
 
 /// The routes of a site by their paths.
-fn table(site: &model::Site, context: &Context) -> matchit::Router<Found> {
+fn table(site: &model::Site, context: &Context) -> Table<Found> {
     let mut guards = Guards::new();
     let mut order: Vec<(RoutePath, Vec<Arc<Route>>)> = Vec::new();
     let implied = context.implied_app().filter(|_| !site.routes.iter().any(|route| route.path.pattern == "/"));
@@ -206,67 +205,69 @@ fn table(site: &model::Site, context: &Context) -> matchit::Router<Found> {
             None => order.push((path, vec![route])),
         }
     }
-    let mut table = matchit::Router::new();
-    let mut put = |pattern: String, routes: &Vec<Arc<Route>>, rest: Rest| {
-        // What cannot stand beside another was told when the file was read; a path that is there already was written by hand.
-        let _ = table.insert(pattern, Found { routes: routes.clone(), rest });
-    };
-    for (RoutePath { pattern, .. }, routes) in &order {
-        match pattern.rfind("{*") {
-            Some(at) => put(pattern.clone(), routes, Rest::Named(pattern[at + 2..].trim_end_matches('}').to_owned())),
-            None if pattern.ends_with('/') => put(pattern.clone(), routes, Rest::Named(String::new())),
-            None => put(pattern.clone(), routes, Rest::Nothing),
-        }
-    }
-    // What a prefix stands for beside itself gives way to what is written out.
-    for (RoutePath { pattern, .. }, routes) in order.iter().filter(|(path, _)| path.pattern.ends_with('/')) {
-        put(format!("{pattern}{{*{REST}}}"), routes, Rest::Named(REST.to_owned()));
-        if pattern != "/" {
-            put(pattern.trim_end_matches('/').to_owned(), routes, Rest::SlashMissing);
-        }
+    let mut table = Table::default();
+    for (RoutePath { pattern, .. }, routes) in order {
+        let mut names: Vec<&str> = routes.iter().filter_map(|route| route.header_name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let vary = Some(names.join(", ")).filter(|names| !names.is_empty()).and_then(|names| names.parse().ok());
+        table.put(&pattern, Found { routes, vary });
     }
     table
 }
 
-/// The name of what follows a prefix, which no file can use.
-const REST: &str = "-";
-
 impl Ready {
-    async fn answer(&self, mut request: Request<Body>) -> Result<Answer, BoxError> {
+    async fn answer(&self, request: Request<Body>) -> Result<Answer, BoxError> {
+        let before = self.around.before(&request);
+        let (mut request, pass) = match self.gate.enter(request) {
+            Ok(entered) => entered,
+            Err(refusal) => return Ok(self.refuse(before, refusal)),
+        };
         match self.find(&request) {
-            Ok((route, matched)) => {
+            Ok((route, found, matched)) => {
                 request.extensions_mut().insert(matched);
-                route.answer(request).await
+                let exchange = request.exchange().placed(&self.name, None);
+                request.extensions_mut().insert(exchange);
+                Ok(pass.watch(varied(route.answer(request).await?, found)))
             }
-            Err(answer) => Ok(*answer),
+            Err(answer) => Ok(pass.watch(self.refuse(before, answer))),
+        }
+    }
+
+    /// What no route answers has around it what the site says: scripts of other sites may read a refusal too. A browser that asks beforehand is told whether they may.
+    fn refuse(&self, before: Result<Before, Answer>, refusal: Answer) -> Answer {
+        match before {
+            Ok(before) => self.around.after(before, refusal),
+            Err(permission) => permission,
         }
     }
 
     /// The route of a request, or what it is answered with because there is none.
-    fn find(&self, request: &Request<Body>) -> Result<(Arc<Route>, Matched), Box<Answer>> {
-        let path = path::normal(request.uri().path()).map_err(|_| refused(Failure::new(StatusCode::BAD_REQUEST, code::HOSTILE_PATH)))?;
-        let at = self.table.at(&path).map_err(|_| refused(Failure::NOT_FOUND))?;
+    #[expect(clippy::result_large_err, reason = "it is what every handler answers with")]
+    fn find(&self, request: &Request<Body>) -> Result<(Arc<Route>, &Found, Matched), Answer> {
+        let path = path::normal(request.uri().path()).map_err(|_| Failure::new(StatusCode::BAD_REQUEST, code::HOSTILE_PATH).answer())?;
+        let hit = self.table.find(&path).ok_or_else(|| Failure::NOT_FOUND.answer())?;
         let asked = asked_method(request);
         let fits = |route: &&Arc<Route>| route.takes_headers(request.headers());
-        if !at.value.routes.iter().any(|route| fits(&route)) {
-            return Err(refused(Failure::NOT_FOUND));
+        let routes = &hit.value.routes;
+        if !routes.iter().any(|route| fits(&route)) {
+            return Err(varied(Failure::NOT_FOUND.answer(), hit.value));
         }
         let takes = |route: &&Arc<Route>| route.takes_method(asked.as_ref().filter(|_| route.has_cors()).unwrap_or(request.method()));
-        let Some(route) = at.value.routes.iter().filter(fits).find(takes) else {
-            return Err(Box::new(wrong_method(at.value.routes.iter().filter(fits))));
+        let Some(route) = routes.iter().filter(fits).find(takes) else {
+            return Err(varied(wrong_method(routes.iter().filter(fits)), hit.value));
         };
         if self.is_locked_in_another_reading(&path, route) {
-            return Err(refused(Failure::new(StatusCode::BAD_REQUEST, code::HOSTILE_PATH)));
+            return Err(Failure::new(StatusCode::BAD_REQUEST, code::HOSTILE_PATH).answer());
         }
-        if at.value.rest == Rest::SlashMissing && matches!(*request.method(), Method::GET | Method::HEAD) && !route.is_app() {
-            return Err(Box::new(with_slash(request)));
+        if hit.rest == Rest::SlashMissing && matches!(*request.method(), Method::GET | Method::HEAD) && !route.is_app() {
+            return Err(varied(with_slash(request), hit.value));
         }
-        let rest = match &at.value.rest {
+        let rest = match hit.rest {
             Rest::Nothing | Rest::SlashMissing => "/".to_owned(),
-            Rest::Named(name) => format!("/{}", at.params.get(name).unwrap_or_default()),
+            Rest::Path(rest) => rest,
         };
-        let params = at.params.iter().filter(|(name, _)| *name != REST).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Ok((Arc::clone(route), Matched { params, rest }))
+        Ok((Arc::clone(route), hit.value, Matched { params: hit.params, rest }))
     }
 
     /// Whether a path in its normal form with an encoded slash means what stands behind other locks to somebody for whom that is a slash, as it is for nginx, PHP and many apps.
@@ -276,15 +277,19 @@ impl Ready {
         }
         let read = path.replace(ENCODED_SLASH, "/");
         let Ok(read) = path::normal(&read) else { return true };
-        self.table.at(&read).is_ok_and(|other| other.value.routes.iter().any(|other| other.has_locks_beside(route)))
+        self.table.find(&read).is_some_and(|other| other.value.routes.iter().any(|other| other.has_locks_beside(route)))
     }
 }
 
 /// A slash within a segment, in the normal form of a path.
 const ENCODED_SLASH: &str = "%2F";
 
-fn refused(failure: Failure) -> Box<Answer> {
-    Box::new(failure.answer())
+/// Tells caches which headers have chosen the answer (RFC 9110, 12.5.5): a page for who sends them is not for others.
+fn varied(mut answer: Answer, found: &Found) -> Answer {
+    if let Some(vary) = &found.vary {
+        answer.headers_mut().append(header::VARY, vary.clone());
+    }
+    answer
 }
 
 /// The method that a browser asks beforehand about (Fetch, 4.8).

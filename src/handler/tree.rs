@@ -1,6 +1,12 @@
 //! [`Tree`]: all sites of a `lodger.toml` as one tower service, with the apps of the program in it.
 
-use super::{Answer, Answering, Failure, broken::Broken, failure::with_page, site::Site, watch::Watch};
+use super::{
+    Answer, Answering, Failure,
+    broken::{self, Broken, StateFolder},
+    failure::with_page,
+    site::Site,
+    watch::Watch,
+};
 use crate::{
     app::{App, BoxApp},
     body::Body,
@@ -13,12 +19,11 @@ use crate::{
     diagnostic::{Mistakes, codes as code},
     error::BoxError,
     ext::RequestExt as _,
-    life,
 };
 use http::{Request, StatusCode, header};
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLock},
     task::{self, Poll},
 };
@@ -48,6 +53,7 @@ struct Live {
     current: RwLock<Arc<State>>,
     apps: Arc<Apps>,
     watch: Watch,
+    folder: StateFolder,
 }
 
 /// What is served just now.
@@ -70,6 +76,13 @@ impl Apps {
 
     fn has(&self, name: &str) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).iter().any(|(known, _)| known == name)
+    }
+
+    /// The routes of a file to apps that are not here.
+    fn unknown(&self, config: &Config) -> Mistakes {
+        let apps = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known: Vec<&str> = apps.iter().map(|(name, _)| name.as_str()).collect();
+        config.unknown_apps(&known)
     }
 
     /// Calls an app; `None` where there is none of this name.
@@ -117,22 +130,21 @@ impl Tree {
     ///
     /// None so far: what is wrong with a file is found when it is read. The signature leaves room for handlers that cannot be made.
     pub fn new(config: &Config) -> Result<Self, BoxError> {
-        Ok(Self::of(config))
+        Ok(Self::make(Ok(config), Watch::new(config.path()), StateFolder::default()))
     }
 
-    pub(crate) fn of(config: &Config) -> Self {
-        let watch = Watch::new(config.path());
-        Self::with_state(State::Sites(Box::new(Sites::new(config))), watch)
+    /// A tree of what was read of a file under watch. Where that has mistakes, visitors are told that the site cannot answer, its operator what is wrong; it goes over to the file
+    /// once that is mended.
+    pub(crate) fn of(read: Result<&Config, Mistakes>, watch: Watch) -> Self {
+        Self::make(read, watch, StateFolder::default())
     }
 
-    /// A tree for a file with mistakes: visitors are told that the site cannot answer, its operator what is wrong. It goes over to the file once that is mended.
-    pub(crate) fn broken(path: &Path, mistakes: Mistakes) -> Self {
-        let broken = Broken::new(mistakes);
-        Self::with_state(State::Broken(Box::new(broken)), Watch::new(path))
-    }
-
-    fn with_state(state: State, watch: Watch) -> Self {
-        Self(Arc::new(Live { current: RwLock::new(Arc::new(state)), apps: Arc::default(), watch }))
+    pub(super) fn make(read: Result<&Config, Mistakes>, watch: Watch, folder: StateFolder) -> Self {
+        let state = match read {
+            Ok(config) => State::Sites(Box::new(Sites::new(config, &folder))),
+            Err(mistakes) => State::Broken(Box::new(Broken::new(mistakes, &folder))),
+        };
+        Self(Arc::new(Live { current: RwLock::new(Arc::new(state)), apps: Arc::default(), watch, folder }))
     }
 
     /// Mounts an app, which routes name by `app = "name"`. It takes the place of one of the same name.
@@ -169,14 +181,16 @@ impl Live {
                     tracing::warn!(target: "lodger", "{}: what changed below [server] in {} waits for the next process", code::CONFIG_NEEDS_RESTART, watch.path().display());
                 }
                 tracing::info!(target: "lodger", "{} is in force as it is now", watch.path().display());
-                super::broken::forget();
-                State::Sites(Box::new(Sites::new(&config)))
+                broken::forget(&self.folder);
+                broken::warn(config.warnings());
+                broken::warn(&self.apps.unknown(&config));
+                State::Sites(Box::new(Sites::new(&config, &self.folder)))
             }
             (Err(mistakes), State::Sites(_)) => {
-                super::broken::tell(&mistakes, "the configuration before it goes on");
+                broken::tell(&mistakes, "the configuration before it goes on", &self.folder);
                 return;
             }
-            (Err(mistakes), State::Broken(_)) => State::Broken(Box::new(Broken::new(mistakes))),
+            (Err(mistakes), State::Broken(_)) => State::Broken(Box::new(Broken::new(mistakes, &self.folder))),
         };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
     }
@@ -212,10 +226,11 @@ struct Sites {
     default: Option<usize>,
     server: Server,
     trusted: Arc<[Network]>,
+    folder: StateFolder,
 }
 
 impl Sites {
-    fn new(config: &Config) -> Self {
+    fn new(config: &Config, folder: &StateFolder) -> Self {
         let (mut exact, mut below, mut default) = (HashMap::new(), HashMap::new(), None);
         for (at, site) in config.sites().iter().enumerate() {
             for host in &site.hosts {
@@ -229,7 +244,7 @@ impl Sites {
         let server = config.server().clone();
         let trusted = server.trusted_proxies.as_slice().into();
         let list = config.sites().iter().map(|site| Site::new(Arc::clone(site))).collect();
-        Self { list, exact, below, default, server, trusted }
+        Self { list, exact, below, default, server, trusted, folder: folder.clone() }
     }
 
     /// The site of a host in its normal form: its own, else that of the nearest name above it, else the default.
@@ -275,18 +290,13 @@ impl Sites {
     fn context(&self, site: &Site, apps: Arc<Apps>, name: Arc<str>, has_app: bool) -> Context {
         let needs_state = site.settings.routes.iter().any(|route| route.layers.auth.as_ref().is_some_and(|auth| auth.needs_state()))
             || site.settings.layers.auth.as_ref().is_some_and(|auth| auth.needs_state());
-        let state = needs_state.then(state_dir).flatten();
+        let state = needs_state.then(|| self.state_dir()).flatten();
         let default_policy = site.settings.default_policy.clone();
         Context { apps, site: name, trusted: Arc::clone(&self.trusted), state, default_policy, has_app }
     }
-}
 
-fn state_dir() -> Option<PathBuf> {
-    match life::state_dir() {
-        Ok(path) => Some(path.to_owned()),
-        Err(error) => {
-            tracing::warn!(target: "lodger", "{error}");
-            None
-        }
+    fn state_dir(&self) -> Option<PathBuf> {
+        let found = self.folder.find().map(Into::into);
+        found.inspect_err(|error| tracing::warn!(target: "lodger", "{error}")).ok()
     }
 }

@@ -18,3 +18,5 @@ mod servers;
 #[cfg(feature = "site")]
 mod sites;
 mod tidy;
+#[cfg(feature = "site")]
+mod ways_to_sites;

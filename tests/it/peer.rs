@@ -162,6 +162,14 @@ impl Peer {
         Self::start_in(site, Starter::Anybody, Command::new)
     }
 
+    /// Starts the program with a `lodger.toml` beside it.
+    #[cfg(feature = "site")]
+    pub(crate) fn start_with_sites(toml: &str) -> Self {
+        let site = site();
+        fs::write(program(&site).with_file_name("lodger.toml"), toml).unwrap();
+        Self::start_in(site, Starter::Anybody, Command::new)
+    }
+
     /// Starts the program so that it can have only so many files open.
     pub(crate) fn start_with_open_files(limit: u32) -> Self {
         Self::start_in(site(), Starter::Anybody, |program| {

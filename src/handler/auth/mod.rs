@@ -94,12 +94,16 @@ impl Guard {
     }
 }
 
-/// Takes away every header that could pass for [`REMOTE_USER`]. As a variable of CGI, `X_Remote.User` has the same name as `X-Remote-User`, so all of these go.
-/// Routes without a guard call it too, else their visitors could name themselves.
+/// Takes away every header that could pass for [`REMOTE_USER`]. Routes without a guard call it too, else their visitors could name themselves.
 pub(crate) fn drop_forged(headers: &mut HeaderMap) {
+    drop_like(headers, &REMOTE_USER);
+}
+
+/// Takes away every header that could pass for `wanted`. As a variable of CGI, `X_Remote.User` has the same name as `X-Remote-User`, so all of these go.
+pub(crate) fn drop_like(headers: &mut HeaderMap, wanted: &HeaderName) {
     let passes = |name: &&HeaderName| {
         let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
-        name.as_str().len() == REMOTE_USER.as_str().len() && name.as_str().bytes().map(plain).eq(REMOTE_USER.as_str().bytes())
+        name.as_str().len() == wanted.as_str().len() && name.as_str().bytes().map(plain).eq(wanted.as_str().bytes())
     };
     while let Some(name) = headers.keys().find(passes).cloned() {
         headers.remove(name);
