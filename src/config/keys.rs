@@ -419,7 +419,7 @@ pub(crate) const KEYS: &[Key] = &[
         "With `proxy` and `fastcgi`: how long a server that could not be reached is left alone. Visitors see 503 meanwhile.",
     ),
     key(ROUTE, "cgi", Kind::Path, None, "\"cgi-bin/report.cgi\"", "Handler: run this program for each request."),
-    key(ROUTE, "env", Kind::Map, None, "{ LANG = \"C.UTF-8\" }", "With `cgi`: variables for the program, which gets none of our own."),
+    secret(key(ROUTE, "env", Kind::Map, None, "{ LANG = \"C.UTF-8\" }", "With `cgi`: variables for the program, which gets none of our own.")),
     key(
         ROUTE,
         "serve",

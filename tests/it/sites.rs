@@ -226,3 +226,16 @@ fn a_program_without_a_file_is_its_app() {
     let nowhere = request(&hello, &["GET", "/nowhere"]);
     assert!(head(&nowhere).contains("404 ") && !body(&nowhere).contains("<html"), "its own page stays: {nowhere:?}");
 }
+
+#[test]
+fn a_program_that_makes_its_own_tree_knows_its_apps_and_is_put_into_no_other() {
+    let program = testapp().with_file_name("two_apps");
+    let toml = "[[site]]\n[[site.route]]\npath = \"/shop/\"\napp = \"shop\"\n[[site.route]]\npath = \"/api/\"\napp = \"api\"\n";
+    let (_home, program) = home(&program, Some(toml));
+    let shop = request(&program, &["GET", "/shop/", "--mount", "/sub"]);
+    assert_eq!((body(&shop), head(&shop).contains("LG0213")), ("the shop, at /sub/shop/\n".to_owned(), false), "{}", head(&shop));
+    assert_eq!(body(&request(&program, &["GET", "/api/price"])), "42\n");
+    assert!(head(&request(&program, &["GET", "/price"])).contains("404 Not Found"), "an app lives where its routes are");
+    let check = Command::new(&program).env_clear().arg("check").stdin(Stdio::null()).output().unwrap();
+    assert!(check.status.success(), "{check:?}");
+}

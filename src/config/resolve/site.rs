@@ -11,10 +11,7 @@ use crate::config::{
 };
 use crate::diagnostic::Mistake;
 use http::{HeaderName, HeaderValue, Method};
-use std::{
-    collections::{HashMap, HashSet},
-    ops::Range,
-};
+use std::{collections::HashMap, ops::Range};
 
 impl Resolve<'_> {
     pub(super) fn site(&mut self, section: &Section, only_one: bool) -> Site {
@@ -177,55 +174,33 @@ impl Resolve<'_> {
         }
     }
 
-    /// What lies below a prefix may not be mistaken for a route with a parameter there: it would be nobody's, or that of a prefix further up, without the locks of this one.
-    fn check_prefixes(&mut self, table: &mut matchit::Router<()>, routes: &[Route], places: &[Range<usize>]) {
-        let mut seen = HashSet::new();
-        for (route, place) in routes.iter().zip(places) {
-            let pattern = route.path.pattern.as_str();
-            if !pattern.ends_with('/') || !seen.insert(pattern) {
-                continue;
-            }
-            if let Err(matchit::InsertError::Conflict { with }) = table.insert(format!("{pattern}{{*-}}"), ())
-                && !takes_rest(&with, pattern)
-            {
-                let with = with.trim_end_matches("{*-}");
-                let sentence = format!("`{pattern}` stands for everything below it and cannot be told from `{with}`");
-                let hint = "put a fixed segment before the parameter, as in `/user/by-id/{id}`, or let one handler answer both";
-                self.mistakes.push(mistakes::routes(place.clone(), sentence, hint));
-            }
-        }
-    }
-
     /// No route may hide another, and none may be mistaken for another.
     fn check_routes(&mut self, routes: &[Route], places: &[Range<usize>]) {
-        let mut table = matchit::Router::new();
-        let mut at_path: HashMap<&str, Vec<&Route>> = HashMap::new();
+        let mut at_place: HashMap<String, (&str, Vec<&Route>)> = HashMap::new();
         for (route, place) in routes.iter().zip(places) {
             let pattern = route.path.pattern.as_str();
-            let before = at_path.entry(pattern).or_default();
-            if let Some(hiding) = before.iter().find(|other| hides(other, route)) {
+            let (first, before) = at_place.entry(place_of(pattern)).or_insert((pattern, Vec::new()));
+            if *first != pattern {
+                let sentence = format!("`{pattern}` cannot be told from `{first}`");
+                self.mistakes.push(mistakes::routes(place.clone(), sentence, "give parameters at the same place the same name"));
+            } else if let Some(hiding) = before.iter().find(|other| hides(other, route)) {
                 let hint = "take one away, or give them different `methods` or a different `header`";
                 let how = if hiding.methods.is_empty() { "every request" } else { "the same requests" };
                 self.mistakes.push(mistakes::routes(place.clone(), format!("a route before this one answers {how} for `{pattern}`"), hint).warning());
             }
-            if before.is_empty()
-                && let Err(error) = table.insert(pattern, ())
-            {
-                let sentence = match error {
-                    matchit::InsertError::Conflict { with } => format!("`{pattern}` cannot be told from `{with}`"),
-                    other => format!("`{pattern}` is no path of a route: {other}"),
-                };
-                self.mistakes.push(mistakes::routes(place.clone(), sentence, "give parameters at the same place the same name"));
-            }
             before.push(route);
         }
-        self.check_prefixes(&mut table, routes, places);
     }
 }
 
-/// Whether a pattern is a prefix with a parameter for all that follows it.
-fn takes_rest(pattern: &str, prefix: &str) -> bool {
-    pattern.strip_prefix(prefix).is_some_and(|rest| rest.starts_with("{*"))
+/// A pattern without the names of its parameters: what two routes have in common that are at the same place.
+fn place_of(pattern: &str) -> String {
+    let name_of = |segment: &str| match segment {
+        segment if segment.starts_with("{*") => "{*}".to_owned(),
+        segment if segment.starts_with('{') => "{}".to_owned(),
+        segment => segment.to_owned(),
+    };
+    pattern.split('/').map(name_of).collect::<Vec<_>>().join("/")
 }
 
 /// Whether `first` answers everything that `second` would.

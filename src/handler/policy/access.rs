@@ -17,10 +17,11 @@ impl Access {
         listed.then(|| Self { allow: policy.allow.clone(), deny: policy.deny.clone() })
     }
 
-    /// Whether the client with this address is let in. One without an address, such as a client on a Unix socket, is on no list.
+    /// Whether the client with this address is let in. One without an address, such as a client on a Unix socket, is on no list but that of those who are all kept out.
     pub(super) fn admits(&self, address: Option<IpAddr>) -> bool {
         let among = |networks: &[Network]| address.is_some_and(|address| networks.iter().any(|network| network.contains(address)));
-        (self.allow.is_empty() || among(&self.allow)) && !among(&self.deny)
+        let nobody = || address.is_none() && self.deny.iter().any(|network| network.is_everybody());
+        (self.allow.is_empty() || among(&self.allow)) && !among(&self.deny) && !nobody()
     }
 }
 
@@ -46,7 +47,8 @@ mod tests {
             ("", "192.0.2.7", "::ffff:192.0.2.7", false),
             ("", "192.0.2.7", "2001:db8::1", true),
             ("192.0.2.0/24", "", "", false),
-            ("", "0.0.0.0/0 ::/0", "", true),
+            ("", "0.0.0.0/0 ::/0", "", false),
+            ("", "192.0.2.0/24", "", true),
         ];
         for (allow, deny, address, admitted) in cases {
             let access = Access::new(&Policy { allow: networks(allow), deny: networks(deny), ..Policy::default() }).unwrap();
