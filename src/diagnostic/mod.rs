@@ -8,7 +8,5 @@ mod render;
 
 #[cfg(feature = "site")]
 pub use mistake::Mistakes;
-#[cfg(all(feature = "cli", feature = "site"))]
-pub(crate) use mistake::line_and_column;
 #[cfg(feature = "site")]
-pub(crate) use mistake::{Mistake, Severity};
+pub(crate) use mistake::{Mistake, Severity, line_and_column};
