@@ -81,6 +81,23 @@ pub(crate) fn of(status: StatusCode, code: Option<&str>, form: Form) -> String {
     }
 }
 
+/// A text as it stands in HTML and XML, between tags and in the value of an attribute.
+#[cfg_attr(not(feature = "site"), allow(dead_code, reason = "only handlers show texts of others"))]
+pub(crate) fn escaped(text: &str) -> String {
+    let mut whole = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '&' => whole.push_str("&amp;"),
+            '<' => whole.push_str("&lt;"),
+            '>' => whole.push_str("&gt;"),
+            '"' => whole.push_str("&quot;"),
+            '\'' => whole.push_str("&#39;"),
+            char => whole.push(char),
+        }
+    }
+    whole
+}
+
 fn explain(status: StatusCode) -> &'static str {
     match status.as_u16() {
         400 => "The request could not be understood.",

@@ -1,6 +1,6 @@
 //! `lodger.toml`: what may stand in it, what it means, and every mistake in it with its place.
 //!
-//! In reading order: [`keys`] is the table of what may stand in a file, [`file`] walks a file along it, [`resolve`] finds out what the values mean together, [`model`] is what comes of it.
+//! In reading order: `keys` is the table of what may stand in a file, `file` walks a file along it, `resolve` finds out what the values mean together, `model` is what comes of it.
 
 pub(crate) mod address;
 mod file;

@@ -6,6 +6,7 @@ use crate::{
     config::model::{Respond, RespondBody},
     diagnostic::codes as code,
     ext::RequestExt as _,
+    page::escaped,
 };
 use http::{HeaderValue, Request, StatusCode, header};
 use std::path::Path;
@@ -76,21 +77,6 @@ fn value(name: &str, request: &Request<Body>) -> Option<String> {
         "method" => request.method().to_string(),
         name => request.extensions().get::<Matched>()?.decoded(name)?,
     })
-}
-
-fn escaped(text: &str) -> String {
-    let mut whole = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '&' => whole.push_str("&amp;"),
-            '<' => whole.push_str("&lt;"),
-            '>' => whole.push_str("&gt;"),
-            '"' => whole.push_str("&quot;"),
-            '\'' => whole.push_str("&#39;"),
-            char => whole.push(char),
-        }
-    }
-    whole
 }
 
 #[cfg(test)]

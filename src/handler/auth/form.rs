@@ -1,7 +1,10 @@
 //! The form of a session: the page, what it sends, and where visitors go from there.
 
 use super::mac;
-use crate::handler::{Answer, full};
+use crate::{
+    handler::{Answer, full},
+    page::escaped,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use std::{borrow::Cow, sync::LazyLock};
@@ -36,7 +39,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 
 /// The page with the form, with 401. `wrong`: what was sent was not right.
 pub(super) fn page(realm: &str, wrong: bool) -> Answer {
-    let realm = escape(realm);
+    let realm = escaped(realm);
     let sentence = if wrong { "<p role=\"alert\">The name or the password is not right.</p>\n" } else { "" };
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -62,21 +65,6 @@ pub(super) fn page(realm: &str, wrong: bool) -> Answer {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     answer
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            char => escaped.push(char),
-        }
-    }
-    escaped
 }
 
 /// What a body asks of the session.

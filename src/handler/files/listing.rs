@@ -4,7 +4,10 @@ use super::{
     find::{LISTED, Listing, Row},
     path::{Names, encode_name},
 };
-use crate::handler::{Answer, full};
+use crate::{
+    handler::{Answer, full},
+    page::escaped,
+};
 use bytesize::ByteSize;
 use http::{HeaderValue, Response, header};
 use std::fmt::Write as _;
@@ -15,7 +18,7 @@ const HEAD: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\"
 /// The page. Its links are relative, so that they hold wherever the site is mounted; names that are not UTF-8 are shown with replacement characters and linked as
 /// the bytes that they are.
 pub(super) fn page(names: &Names, listing: &Listing, head: bool) -> Answer {
-    let shown: Vec<_> = names.names.iter().map(|name| escape(&name.to_string_lossy())).collect();
+    let shown: Vec<_> = names.names.iter().map(|name| escaped(&name.to_string_lossy())).collect();
     let title = format!("Index of /{}", shown.join("/"));
     let mut page = format!("{HEAD}<title>{title}</title>\n<h1>{title}</h1>\n<table>\n<tr><th>Name<th>Size<th>Modified\n");
     if !names.names.is_empty() {
@@ -41,24 +44,9 @@ pub(super) fn page(names: &Names, listing: &Listing, head: bool) -> Answer {
 
 fn push_row(page: &mut String, row: &Row) {
     let slash = if row.folder { "/" } else { "" };
-    let (link, name) = (encode_name(&row.name), escape(&row.name.to_string_lossy()));
+    let (link, name) = (encode_name(&row.name), escaped(&row.name.to_string_lossy()));
     let size = if row.folder { String::new() } else { ByteSize(row.size).to_string() };
     let modified = row.modified.map(httpdate::fmt_http_date).unwrap_or_default();
     // Writing to a string cannot fail.
     let _ = writeln!(page, "<tr><td><a href=\"{link}{slash}\">{name}{slash}</a><td>{size}<td>{modified}");
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
