@@ -48,11 +48,18 @@ impl Failure {
     }
 }
 
+/// A page that is meant to be seen as it is, as an extension of its answer: a log-in form, a fixed text, the notice of maintenance.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnPage;
+
 /// Gives an answer that failed its page: one of the site's own where it has one, else a plain one in the form that `accept` likes.
 ///
 /// Answers of apps keep theirs unless the site says otherwise.
 pub(super) fn with_page(mut answer: Answer, pages: &ErrorPages, accept: Option<&HeaderValue>) -> Answer {
     let failure = answer.extensions_mut().remove::<Failure>();
+    if answer.extensions_mut().remove::<OwnPage>().is_some() {
+        return answer;
+    }
     if failure.is_none() && !(pages.replace && answer.status().as_u16() >= 400) {
         return answer;
     }

@@ -6,7 +6,7 @@ use crate::{
     config::{host::normal, model::Redirect},
     ext::RequestExt as _,
 };
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, Uri, header};
 
 /// The answer that sends a visitor on.
 pub(super) fn answer(redirect: &Redirect, request: &Request<Body>) -> Answer {
@@ -23,6 +23,16 @@ pub(super) fn to_address(address: &str, status: StatusCode) -> Answer {
     let mut answer = empty(status);
     answer.headers_mut().insert(header::LOCATION, location);
     answer
+}
+
+/// Sends a visitor to the same address with a slash at the end of its path, without which relative links on the page would miss it. 308 stays what it is asked with.
+///
+/// `original` is the visitor's own, so that it holds below a mount.
+pub(super) fn to_slash(original: &Uri) -> Answer {
+    // Two slashes at the front, or a slash and a backslash, would name another host.
+    let path = original.path().trim_start_matches(['/', '\\']);
+    let query = original.query().map(|query| format!("?{query}")).unwrap_or_default();
+    to_address(&format!("/{path}/{query}"), StatusCode::PERMANENT_REDIRECT)
 }
 
 /// A text with its names in braces filled in.
@@ -95,5 +105,20 @@ mod tests {
         assert_eq!(location("https://example.org{query}", "/x?a", &[]), "https://example.org?a");
         assert_eq!(location("https://{a}.{b}.example.org/", "/x", &[("a", "1"), ("b", "2")]), "https://1.2.example.org/");
         assert_eq!(location("/{path}", "/\\evil.example/x", &[]), "/%5Cevil.example/x");
+    }
+
+    #[test]
+    fn a_slash_at_the_end_never_names_another_host() {
+        let slash = |uri: &str| to_slash(&uri.parse().unwrap()).headers()[header::LOCATION].to_str().unwrap().to_owned();
+        for (uri, expected) in [
+            ("/a", "/a/"),
+            ("//evil.example/a", "/evil.example/a/"),
+            ("/\\evil.example", "/evil.example/"),
+            ("/\\/\\/x", "/x/"),
+            ("/a\\b", "/a%5Cb/"),
+            ("/a%20b?x=1&y=%2f", "/a%20b/?x=1&y=%2f"),
+        ] {
+            assert_eq!(slash(uri), expected, "{uri}");
+        }
     }
 }

@@ -1,6 +1,10 @@
 //! `respond`: a fixed answer, a text, a file or a template.
 
-use super::{Answer, Failure, Matched, empty, failure::read_small, full};
+use super::{
+    Answer, Failure, Matched, empty,
+    failure::{OwnPage, read_small},
+    full,
+};
 use crate::{
     body::Body,
     config::model::{Respond, RespondBody},
@@ -16,17 +20,23 @@ const LARGEST: u64 = 1024 * 1024;
 
 /// The answer to a request.
 pub(super) fn answer(respond: &Respond, request: &Request<Body>) -> Answer {
-    let (text, of_name) = match &respond.body {
-        RespondBody::Text(text) => (Ok(text.clone()), None),
-        RespondBody::File(path) => (read(path), type_of(path)),
-        RespondBody::Template(path) => (read(path).and_then(|text| render(path, &text, request)), type_of(path)),
+    let of_name = match &respond.body {
+        RespondBody::Text(_) => None,
+        RespondBody::File(path) | RespondBody::Template(path) => type_of(path),
+    };
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    let kind = respond.content_type.clone().or(of_name).unwrap_or(plain);
+    let text = match &respond.body {
+        RespondBody::Text(text) => Ok(text.clone()),
+        RespondBody::File(path) => read(path),
+        RespondBody::Template(path) => read(path).and_then(|text| render(path, &text, is_plain(&kind), request)),
     };
     let Ok(text) = text.inspect_err(|sentence| tracing::warn!(target: "lodger", "{}: {sentence}", code::PAGE_UNREADABLE)) else {
         return Failure::new(StatusCode::INTERNAL_SERVER_ERROR, code::PAGE_UNREADABLE).answer();
     };
     let mut answer = empty(respond.status);
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    answer.headers_mut().insert(header::CONTENT_TYPE, respond.content_type.clone().or(of_name).unwrap_or(plain));
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+    answer.extensions_mut().insert(OwnPage);
     *answer.body_mut() = full(text);
     answer
 }
@@ -48,21 +58,24 @@ fn type_of(path: &Path) -> Option<HeaderValue> {
     }))
 }
 
-/// Fills a template in: `{{ name }}` is a fact of the request. What comes from the visitor is escaped where the name of the file says that it is HTML or XML.
+/// Whether a type is shown as it is, and never taken for markup.
+fn is_plain(kind: &HeaderValue) -> bool {
+    kind.as_bytes().to_ascii_lowercase().starts_with(b"text/plain")
+}
+
+/// Fills a template in: `{{ name }}` is a fact of the request. What comes from the visitor is escaped wherever it could be taken for markup.
 ///
 /// # Errors
 ///
 /// A sentence that names what there is no value for.
-fn render(path: &Path, text: &str, request: &Request<Body>) -> Result<String, String> {
-    let is_markup =
-        path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| matches!(extension, "html" | "htm" | "xml" | "svg"));
+fn render(path: &Path, text: &str, is_plain: bool, request: &Request<Body>) -> Result<String, String> {
     let mut pieces = text.split("{{");
     let mut whole = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         let wrong = |what: &str| format!("the template {} has {what}", path.display());
         let (name, rest) = piece.split_once("}}").ok_or_else(|| wrong("a `{{` without its `}}`"))?;
         let value = value(name.trim(), request).ok_or_else(|| wrong(&format!("`{}`, which is nothing that can be filled in", name.trim())))?;
-        whole.push_str(&if is_markup { escaped(&value) } else { value });
+        whole.push_str(&if is_plain { value } else { escaped(&value) });
         whole.push_str(rest);
     }
     Ok(whole)
@@ -85,12 +98,16 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     async fn shown(name: &str, template: &str) -> (StatusCode, String) {
+        shown_as(name, template, None).await
+    }
+
+    async fn shown_as(name: &str, template: &str, kind: Option<&'static str>) -> (StatusCode, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, template).unwrap();
         let mut request = Request::get("/hi/%3Cb%3E?q=%22").body(Body::empty()).unwrap();
         request.extensions_mut().insert(Matched { params: vec![("name".to_owned(), "%3Cb%3E".to_owned())], rest: "/".to_owned() });
-        let respond = Respond { body: RespondBody::Template(path), status: StatusCode::OK, content_type: None };
+        let respond = Respond { body: RespondBody::Template(path), status: StatusCode::OK, content_type: kind.map(HeaderValue::from_static) };
         let answer = answer(&respond, &request);
         (answer.status(), String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
     }
@@ -99,6 +116,7 @@ mod tests {
     async fn a_template_shows_the_request_and_escapes_it_in_html() {
         assert_eq!(shown("a.html", "{{ name }} {{method}}").await, (StatusCode::OK, "&lt;b&gt; GET".to_owned()));
         assert_eq!(shown("a.txt", "{{ name }}").await, (StatusCode::OK, "<b>".to_owned()));
+        assert_eq!(shown_as("a.tmpl", "{{ name }}", Some("text/html")).await, (StatusCode::OK, "&lt;b&gt;".to_owned()));
     }
 
     #[tokio::test]

@@ -14,13 +14,14 @@ use super::{
 };
 use crate::{
     body::Body,
-    config::model::{Auth, Handler, Layers, Route as Settings},
+    config::model::{self, Auth, Handler, Layers, Route as Settings},
     diagnostic::codes as code,
     error::BoxError,
     ext::{Exchange, RequestExt as _},
+    telemetry::log::guard as guard_panics,
 };
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
-use std::sync::Arc;
+use std::{future::poll_fn, path::PathBuf, sync::Arc, task::Poll};
 use tower_service::Service;
 
 /// What tells an app for whom it works.
@@ -79,7 +80,13 @@ impl Route {
         matches!(self.settings.handler, Handler::App(_))
     }
 
-    /// Whether it asks who comes, by name or by address, in another way than `other` does.
+    /// Whether it asks who comes, by name or by address.
+    pub(super) fn has_locks(&self) -> bool {
+        let policy = &self.settings.policy;
+        self.settings.layers.auth.is_some() || !policy.allow.is_empty() || !policy.deny.is_empty()
+    }
+
+    /// The same, in another way than `other` does.
     pub(super) fn has_locks_beside(&self, other: &Self) -> bool {
         let auth = |route: &Self| route.settings.layers.auth.as_ref().map(Arc::as_ptr);
         let (policy, of_other) = (&self.settings.policy, &other.settings.policy);
@@ -95,13 +102,12 @@ impl Route {
     /// Answers a request that this route was found for.
     pub(super) async fn answer(&self, request: Request<Body>) -> Result<Answer, BoxError> {
         // Before anybody is asked who it is: browsers ask for permission without saying so. A refusal is for scripts of other sites too.
-        let before = match self.around.before(&request) {
-            Ok(before) => before,
-            Err(permission) => return Ok(permission),
-        };
-        match self.gate.enter(request) {
-            Ok((request, pass)) => Ok(pass.watch(self.around.after(before, self.answer_inside(request).await?))),
-            Err(refusal) => Ok(self.around.after(before, refusal)),
+        let before = self.around.before(&request);
+        match (self.gate.enter(request), before) {
+            (Ok((request, pass)), Ok(before)) => Ok(pass.watch(self.around.after(before, self.answer_inside(request).await?))),
+            (Ok((_, pass)), Err(permission)) => Ok(pass.watch(permission)),
+            (Err(refusal), Ok(before)) => Ok(self.around.after(before, refusal)),
+            (Err(refusal), Err(_)) => Ok(refusal),
         }
     }
 
@@ -119,15 +125,37 @@ impl Route {
             Ok(request) => request,
             Err(failure) => return Ok(failure.answer()),
         };
+        let name = format!("{} {}", request.method(), request.uri().path());
         let mut answer = match self.settings.policy.timeout {
-            Some(timeout) => in_time(timeout, request, &self.handle).await?,
-            None => (self.handle)(request).await?,
+            Some(timeout) => in_time(timeout, request, |request| caught((self.handle)(request), name)).await?,
+            None => caught((self.handle)(request), name).await?,
         };
         if let Some(on_answer) = on_answer {
             on_answer.apply(&mut answer);
         }
         Ok(answer)
     }
+}
+
+/// The answer of a handler; one that fails or panics is a 500, which gets the page of its site as every other does.
+async fn caught(mut call: Answering, name: String) -> Result<Answer, BoxError> {
+    let polled = poll_fn(|cx| match guard_panics(|| call.as_mut().poll(cx)) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    });
+    let (code, sentence) = match polled.await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) => (code::APP_FAILED, chain(&*error)),
+        Err(panic) => (code::APP_PANICKED, format!("the handler panicked: {panic}")),
+    };
+    tracing::error!(target: "lodger", "{code}: {sentence} ({name})");
+    Ok(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, code).answer())
+}
+
+/// An error with all that led to it.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The guards of a site, with what they watch by.
@@ -170,7 +198,7 @@ fn handle(settings: &Settings, context: &Context) -> Handle {
             let files = Files::new(files.clone());
             // What lies at the top of a site stands before an app that has no route: an app brings its pages, its operator the files.
             match (settings.path.pattern == "/", context.implied_app()) {
-                (true, Some(app)) => files_then_app(files, app, Arc::clone(&context.apps), Arc::clone(&context.site)),
+                (true, Some(name)) => files_first(files, app(name, Arc::clone(&context.apps), Arc::clone(&context.site), false), |_| true),
                 _ => service(files),
             }
         }
@@ -181,7 +209,10 @@ fn handle(settings: &Settings, context: &Context) -> Handle {
         Handler::Redirect(redirect) => ready(redirect.clone(), redirect::answer),
         Handler::Respond(respond) => ready(respond.clone(), respond::answer),
         Handler::Proxy(proxy) => service(Proxy::new(proxy.clone(), Arc::clone(&context.trusted))),
-        Handler::FastCgi(fastcgi) => service(FastCgi::new(fastcgi.clone())),
+        Handler::FastCgi(fastcgi) => {
+            let scripts = service(FastCgi::new(fastcgi.clone()));
+            files_first(Files::new(beside_scripts(fastcgi.root.clone())), scripts, names_a_file)
+        }
         Handler::Cgi(cgi) => service(Cgi::new(cgi.clone())),
         Handler::Health => ready((), |(), _| super::own::health()),
         Handler::Metrics => ready((), |(), _| super::own::metrics()),
@@ -219,20 +250,40 @@ fn app(name: String, apps: Arc<Apps>, site: Arc<str>, sees_all: bool) -> Handle 
     })
 }
 
-/// Files first; what is not there, and every method that files do not know, is the app's.
-fn files_then_app(files: Files, name: String, apps: Arc<Apps>, site: Arc<str>) -> Handle {
-    let app = Arc::new(app(name, apps, site, false));
+/// Files first, for paths that are `worth` a look; what is not there, and every method that files do not know, is for who comes next.
+fn files_first(files: Files, next: Handle, worth: fn(&str) -> bool) -> Handle {
+    let next = Arc::new(next);
     Box::new(move |request| {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return app(request);
+        let is_worth = worth(request.extensions().get::<Matched>().map_or("/", |matched| &matched.rest));
+        if !is_worth || !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return next(request);
         }
-        let (mut files, app) = (files.clone(), Arc::clone(&app));
+        let (mut files, next) = (files.clone(), Arc::clone(&next));
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let answer = files.call(Request::from_parts(parts.clone(), Body::empty())).await?;
-            if answer.status() == StatusCode::NOT_FOUND { app(Request::from_parts(parts, body)).await } else { Ok(answer) }
+            if answer.status() == StatusCode::NOT_FOUND { next(Request::from_parts(parts, body)).await } else { Ok(answer) }
         })
     })
+}
+
+/// Pictures and style sheets lie among the scripts of most PHP programs.
+fn beside_scripts(root: PathBuf) -> model::Files {
+    model::Files {
+        root,
+        index: Vec::new(),
+        fallback: None,
+        listing: false,
+        precompressed: true,
+        symlinks: true,
+        accel_redirect: None,
+        x_sendfile: false,
+    }
+}
+
+/// Whether the last segment of a path has an ending. Pages that a script makes have none most often, and are not looked for on the disk.
+fn names_a_file(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| name.contains('.'))
 }
 
 /// The request as an app sees it that lives below the prefix of its route.

@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Failure, Matched,
-    failure::{read_small, with_page},
+    failure::{OwnPage, read_small, with_page},
     full,
     layers::{Around, Before},
     policy::Gate,
@@ -48,14 +48,11 @@ struct Ready {
     gate: Gate,
     /// What stands around answers that are no route's.
     around: Around,
-    table: Table<Found>,
-}
-
-/// The routes of one path.
-struct Found {
-    /// In the order of the file.
-    routes: Vec<Arc<Route>>,
-    /// The headers that choose among them, for `Vary`.
+    /// The routes of each path, in the order of the file.
+    table: Table<Vec<Arc<Route>>>,
+    /// Whether any route asks who comes.
+    has_locks: bool,
+    /// The headers that choose among routes, for `Vary`.
     vary: Option<HeaderValue>,
 }
 
@@ -68,12 +65,19 @@ impl Site {
         self.ready.get_or_init(|| {
             let has_app = self.settings.routes.iter().any(|route| matches!(route.handler, Handler::App(_)));
             let context = context(Arc::clone(&self.settings.name), has_app);
-            Ready {
-                name: Arc::clone(&self.settings.name),
-                gate: Gate::new(&self.settings.policy),
-                around: Around::new(&self.settings.layers),
-                table: table(&self.settings, &context),
+            let routes = routes(&self.settings, &context);
+            let all = || routes.iter().flat_map(|(_, routes)| routes);
+            let mut names: Vec<&str> = all().filter_map(|route| route.header_name()).collect();
+            names.sort_unstable();
+            names.dedup();
+            let vary = Some(names.join(", ")).filter(|names| !names.is_empty()).and_then(|names| names.parse().ok());
+            let has_locks = all().any(|route| route.has_locks());
+            let mut table = Table::default();
+            for (pattern, routes) in routes {
+                table.put(&pattern, routes);
             }
+            let (name, settings) = (Arc::clone(&self.settings.name), &self.settings);
+            Ready { name, gate: Gate::new(&settings.policy), around: Around::new(&settings.layers), table, has_locks, vary }
         })
     }
 
@@ -131,6 +135,7 @@ impl Site {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             *answer.body_mut() = full(text);
+            answer.extensions_mut().insert(OwnPage);
         }
         Some(answer)
     }
@@ -184,11 +189,12 @@ fn port(host: &str) -> Option<u16> {
     after_address.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
 }
 
-/// The routes of a site by their paths.
-fn table(site: &model::Site, context: &Context) -> Table<Found> {
+/// The routes of a site by the patterns of their paths, in the order of the file.
+fn routes(site: &model::Site, context: &Context) -> Vec<(String, Vec<Arc<Route>>)> {
     let mut guards = Guards::new();
-    let mut order: Vec<(RoutePath, Vec<Arc<Route>>)> = Vec::new();
-    let implied = context.implied_app().filter(|_| !site.routes.iter().any(|route| route.path.pattern == "/"));
+    let mut order: Vec<(String, Vec<Arc<Route>>)> = Vec::new();
+    let takes_all = |route: &Settings| route.path.pattern == "/" && route.methods.is_empty() && route.header.is_none();
+    let implied = context.implied_app().filter(|_| !site.routes.iter().any(takes_all));
     let implied = implied.map(|app| Settings {
         path: RoutePath { pattern: "/".to_owned(), prefix: true },
         methods: Vec::new(),
@@ -198,22 +204,14 @@ fn table(site: &model::Site, context: &Context) -> Table<Found> {
         layers: site.layers.clone(),
     });
     for settings in site.routes.iter().cloned().chain(implied) {
-        let path = settings.path.clone();
+        let pattern = settings.path.pattern.clone();
         let route = Arc::new(Route::new(settings, context, &mut guards));
-        match order.iter_mut().find(|(known, _)| *known == path) {
+        match order.iter_mut().find(|(known, _)| *known == pattern) {
             Some((_, routes)) => routes.push(route),
-            None => order.push((path, vec![route])),
+            None => order.push((pattern, vec![route])),
         }
     }
-    let mut table = Table::default();
-    for (RoutePath { pattern, .. }, routes) in order {
-        let mut names: Vec<&str> = routes.iter().filter_map(|route| route.header_name()).collect();
-        names.sort_unstable();
-        names.dedup();
-        let vary = Some(names.join(", ")).filter(|names| !names.is_empty()).and_then(|names| names.parse().ok());
-        table.put(&pattern, Found { routes, vary });
-    }
-    table
+    order
 }
 
 impl Ready {
@@ -224,14 +222,22 @@ impl Ready {
             Err(refusal) => return Ok(self.refuse(before, refusal)),
         };
         match self.find(&request) {
-            Ok((route, found, matched)) => {
+            Ok((route, matched)) => {
                 request.extensions_mut().insert(matched);
                 let exchange = request.exchange().placed(&self.name, None);
                 request.extensions_mut().insert(exchange);
-                Ok(pass.watch(varied(route.answer(request).await?, found)))
+                Ok(pass.watch(self.varied(route.answer(request).await?)))
             }
-            Err(answer) => Ok(pass.watch(self.refuse(before, answer))),
+            Err(answer) => Ok(pass.watch(self.varied(self.refuse(before, answer)))),
         }
+    }
+
+    /// Tells caches which headers choose among the routes (RFC 9110, 12.5.5): a page for who sends them is not for others.
+    fn varied(&self, mut answer: Answer) -> Answer {
+        if let Some(vary) = &self.vary {
+            answer.headers_mut().append(header::VARY, vary.clone());
+        }
+        answer
     }
 
     /// What no route answers has around it what the site says: scripts of other sites may read a refusal too. A browser that asks beforehand is told whether they may.
@@ -242,54 +248,47 @@ impl Ready {
         }
     }
 
-    /// The route of a request, or what it is answered with because there is none.
+    /// The route of a request, or what it is answered with because there is none. A route whose header the request has not is none for it.
     #[expect(clippy::result_large_err, reason = "it is what every handler answers with")]
-    fn find(&self, request: &Request<Body>) -> Result<(Arc<Route>, &Found, Matched), Answer> {
-        let path = path::normal(request.uri().path()).map_err(|_| Failure::new(StatusCode::BAD_REQUEST, code::HOSTILE_PATH).answer())?;
-        let hit = self.table.find(&path).ok_or_else(|| Failure::NOT_FOUND.answer())?;
+    fn find(&self, request: &Request<Body>) -> Result<(Arc<Route>, Matched), Answer> {
+        let hostile = || Failure::new(StatusCode::BAD_REQUEST, code::HOSTILE_PATH).answer();
+        let path = path::normal(request.uri().path()).map_err(|_| hostile())?;
         let asked = asked_method(request);
         let fits = |route: &&Arc<Route>| route.takes_headers(request.headers());
-        let routes = &hit.value.routes;
-        if !routes.iter().any(|route| fits(&route)) {
-            return Err(varied(Failure::NOT_FOUND.answer(), hit.value));
-        }
+        let hit = self.table.find(&path, |routes| routes.iter().any(|route| fits(&route))).ok_or_else(|| Failure::NOT_FOUND.answer())?;
         let takes = |route: &&Arc<Route>| route.takes_method(asked.as_ref().filter(|_| route.has_cors()).unwrap_or(request.method()));
-        let Some(route) = routes.iter().filter(fits).find(takes) else {
-            return Err(varied(wrong_method(routes.iter().filter(fits)), hit.value));
+        let Some(route) = hit.value.iter().filter(fits).find(takes) else {
+            return Err(wrong_method(hit.value.iter().filter(fits)));
         };
-        if self.is_locked_in_another_reading(&path, route) {
-            return Err(Failure::new(StatusCode::BAD_REQUEST, code::HOSTILE_PATH).answer());
+        if self.has_locks && self.is_locked_in_another_reading(&path, route) {
+            return Err(hostile());
         }
         if hit.rest == Rest::SlashMissing && matches!(*request.method(), Method::GET | Method::HEAD) && !route.is_app() {
-            return Err(varied(with_slash(request), hit.value));
+            return Err(redirect::to_slash(request.original_uri().unwrap_or(request.uri())));
         }
         let rest = match hit.rest {
             Rest::Nothing | Rest::SlashMissing => "/".to_owned(),
             Rest::Path(rest) => rest,
         };
-        Ok((Arc::clone(route), hit.value, Matched { params: hit.params, rest }))
+        Ok((Arc::clone(route), Matched { params: hit.params, rest }))
     }
 
-    /// Whether a path in its normal form with an encoded slash means what stands behind other locks to somebody for whom that is a slash, as it is for nginx, PHP and many apps.
+    /// Whether a path in its normal form means what stands behind other locks to somebody who reads it in another way than the routes do:
+    ///
+    /// * an encoded slash or backslash as a slash, as nginx, PHP, Windows and many apps do;
+    /// * without what follows a `;` in a segment, as Java's servers do;
+    /// * as a page and what it is told behind its name (`PATH_INFO`), as PHP does.
     fn is_locked_in_another_reading(&self, path: &str, route: &Route) -> bool {
-        if !path.contains(ENCODED_SLASH) {
-            return false;
-        }
-        let read = path.replace(ENCODED_SLASH, "/");
+        let is_locked = |routes: &[Arc<Route>]| routes.iter().any(|other| other.has_locks_beside(route));
+        let bare = |segment: &str| segment.split(';').next().unwrap_or_default().to_owned();
+        let read = path.replace("%2F", "/").replace("%5C", "/").split('/').map(bare).collect::<Vec<_>>().join("/");
         let Ok(read) = path::normal(&read) else { return true };
-        self.table.find(&read).is_some_and(|other| other.value.routes.iter().any(|other| other.has_locks_beside(route)))
+        if read != path && self.table.find(&read, |_| true).is_some_and(|other| is_locked(other.value)) {
+            return true;
+        }
+        let mut pages = read.match_indices('/').skip(1).filter_map(|(at, _)| self.table.find(read.get(..at)?, |_| true));
+        pages.any(|page| page.rest == Rest::Nothing && is_locked(page.value))
     }
-}
-
-/// A slash within a segment, in the normal form of a path.
-const ENCODED_SLASH: &str = "%2F";
-
-/// Tells caches which headers have chosen the answer (RFC 9110, 12.5.5): a page for who sends them is not for others.
-fn varied(mut answer: Answer, found: &Found) -> Answer {
-    if let Some(vary) = &found.vary {
-        answer.headers_mut().append(header::VARY, vary.clone());
-    }
-    answer
 }
 
 /// The method that a browser asks beforehand about (Fetch, 4.8).
@@ -313,12 +312,4 @@ fn wrong_method<'a>(routes: impl Iterator<Item = &'a Arc<Route>>) -> Answer {
         answer.headers_mut().insert(header::ALLOW, allowed);
     }
     answer
-}
-
-/// Sends a visitor from `/static` to `/static/`, so that links on the page are relative to the right place.
-fn with_slash(request: &Request<Body>) -> Answer {
-    let original = request.original_uri().unwrap_or(request.uri());
-    let path = original.path().trim_start_matches('/');
-    let query = original.query().map(|query| format!("?{query}")).unwrap_or_default();
-    redirect::to_address(&format!("/{path}/{query}"), StatusCode::PERMANENT_REDIRECT)
 }

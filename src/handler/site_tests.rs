@@ -1,6 +1,8 @@
 //! What holds for a whole site, and what a route does with a request: redirects, headers, methods, apps, locks, limits and pages.
 
 use super::tree_tests::{app, ask, get, tree, tree_in};
+use crate::Body;
+use http::{Request, Response};
 use std::{fs, time::Duration};
 
 /// A site with `extra` keys and one route that says "here".
@@ -134,12 +136,83 @@ async fn a_header_chooses_among_routes_and_caches_are_told() {
         (&[], "stable"),
     ] {
         let seen = ask(&tree, "/x", vars).await;
-        assert_eq!((seen.body.as_str(), seen.header("vary").as_str()), (expected, "x-beta"), "{vars:?}");
+        assert_eq!((seen.body.as_str(), seen.header("vary").as_str()), (expected, "x-any, x-beta"), "{vars:?}");
     }
     assert_eq!(ask(&tree, "/y", &[("HTTP_X_ANY", "")]).await.status, 200);
     let without = ask(&tree, "/y", &[]).await;
     assert_eq!(without.status, 404);
     assert!(without.header("vary").contains("x-any"), "{}", without.header("vary"));
+}
+
+#[tokio::test]
+async fn who_lacks_the_header_of_a_route_meets_the_next_wider_one() {
+    let toml = "[[site]]\n[[site.route]]\npath = \"/api/\"\nheader = \"X-Beta\"\nrespond = \"beta\"\n[[site.route]]\npath = \"/\"\nheader = \"X-Top\"\nrespond = \"top\"\n";
+    let tree = tree(toml).with_app("app", app("app"));
+    for (vars, expected) in [(&[("HTTP_X_BETA", "1")][..], "beta"), (&[("HTTP_X_TOP", "1")], "top"), (&[], "app GET /api/x")] {
+        let seen = ask(&tree, "/api/x", vars).await;
+        assert!(seen.body.starts_with(expected), "{vars:?}: {}", seen.body);
+    }
+}
+
+#[tokio::test]
+async fn a_lock_on_a_page_holds_however_the_server_behind_reads_its_path() {
+    let toml = "[[site]]\n[[site.route]]\npath = \"/\"\nrespond = \"open\"\n[[site.route]]\npath = \"/login.php\"\nrespond = \"locked\"\nallow = [\"203.0.113.1\"]\n\
+                [[site.route]]\npath = \"/admin/{*rest}\"\nrespond = \"locked\"\nallow = [\"203.0.113.1\"]\n";
+    let tree = tree(toml);
+    for target in [
+        "/login.php",
+        "/login.php/",
+        "/login.php/x/y",
+        "/login.php;a=b",
+        "/login%2Ephp",
+        "/login.php%2Fx",
+        "/admin",
+        "/admin/",
+        "/admin/x",
+        "/admin%2Fx",
+        "/admin%5Cx",
+        "/admin;x/y",
+        "/;/admin/x",
+        "/x%2F..%2Fadmin/",
+    ] {
+        let (status, body) = get(&tree, target).await;
+        assert!(matches!(status, 400 | 403 | 308) && body != "locked" && body != "open", "{target}: {status} {body}");
+    }
+    for target in ["/", "/login", "/login.ph", "/a;b/c", "/x%5Cy", "/administrator"] {
+        assert_eq!(get(&tree, target).await, (200, "open".to_owned()), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn browsers_that_ask_beforehand_pass_the_same_gates() {
+    let toml = "[[site]]\n[[site.route]]\npath = \"/\"\nrespond = \"x\"\nallow = [\"203.0.113.1\"]\ncors = { origins = [\"https://b.example\"] }\n";
+    let asking = [("REQUEST_METHOD", "OPTIONS"), ("HTTP_ORIGIN", "https://b.example"), ("HTTP_ACCESS_CONTROL_REQUEST_METHOD", "GET")];
+    assert_eq!(ask(&tree(toml), "/", &asking).await.status, 403);
+}
+
+#[tokio::test]
+async fn what_a_handler_fails_with_gets_the_page_of_its_site() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("5xx"), "own 5xx").unwrap();
+    let text = "[[site]]\nsecurity-headers = true\n[site.error-pages]\n5xx = \"5xx\"\n";
+    let failing = tower::service_fn(async |request: Request<Body>| match request.uri().path() {
+        "/panic" => panic!("as it may happen"),
+        _ => Err::<Response<String>, crate::BoxError>("it broke".into()),
+    });
+    let tree = tree_in(folder.path(), text).with_app("app", failing);
+    for target in ["/panic", "/error"] {
+        let seen = ask(&tree, target, &[]).await;
+        assert_eq!((seen.status, seen.body.as_str(), seen.header("x-content-type-options").as_str()), (500, "own 5xx", "nosniff"), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn pages_behind_a_lock_are_kept_by_no_shared_cache() {
+    let toml = "[[site]]\ncache = \"1h\"\n[[site.route]]\npath = \"/\"\nrespond = \"x\"\n[[site.route]]\npath = \"/api\"\nrespond = \"x\"\nauth = { kind = \"bearer\", tokens = \"0123456789abcdef\" }\n";
+    let tree = tree(toml);
+    assert_eq!(ask(&tree, "/", &[]).await.header("cache-control"), "public, max-age=3600");
+    let seen = ask(&tree, "/api", &[("HTTP_AUTHORIZATION", "Bearer 0123456789abcdef")]).await;
+    assert_eq!((seen.status, seen.header("cache-control").as_str()), (200, "private, max-age=3600"));
 }
 
 #[tokio::test]
@@ -326,8 +399,15 @@ async fn error_pages_are_found_by_status_and_kind_and_speak_as_the_visitor_asks(
 async fn own_pages_stand_in_for_those_of_apps_where_the_site_says_so() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("4xx"), "own").unwrap();
-    let text = "[[site]]\n[site.error-pages]\n4xx = \"4xx\"\nreplace = true\n[[site.route]]\npath = \"/\"\nrespond = \"the app's\"\nstatus = 404\n";
-    assert_eq!(get(&tree_in(folder.path(), text), "/").await, (404, "own".to_owned()));
+    let text = "[[site]]\nmaintenance = \"closed\"\n[site.error-pages]\n4xx = \"4xx\"\n5xx = \"4xx\"\nreplace = true\n\
+                [[site.route]]\npath = \"/gone\"\nrespond = \"gone for good\"\nstatus = 410\n";
+    let refusing =
+        tower::service_fn(async |_: Request<Body>| Ok::<_, crate::BoxError>(Response::builder().status(404).body("the app's".to_owned())?));
+    let tree = tree_in(folder.path(), text).with_app("app", refusing);
+    assert_eq!(get(&tree, "/").await, (404, "own".to_owned()));
+    assert_eq!(get(&tree, "/gone").await, (410, "gone for good".to_owned()), "what the operator wrote is meant");
+    fs::write(folder.path().join("closed"), "back at noon").unwrap();
+    assert_eq!(get(&tree, "/").await, (503, "back at noon".to_owned()));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ pub(super) struct Table<T> {
     parameter: Option<Box<Self>>,
     /// The path ends here, without a slash.
     exact: Option<Entry<T>>,
-    /// `…/{*name}`: what follows, and something has to.
+    /// `…/{*name}`: what follows, be it nothing. Were the folder itself another route's, a lock on all below it would not hold for its first page.
     rest: Option<Entry<T>>,
     /// `…/`: this folder and all that is below it.
     prefix: Option<Entry<T>>,
@@ -75,38 +75,36 @@ impl<T> Table<T> {
         node.exact.get_or_insert(Entry { value, names: names.into() });
     }
 
-    /// Finds what answers for a path in its normal form. No level is looked at twice, however long the path is.
-    pub(super) fn find(&self, path: &str) -> Option<Hit<'_, T>> {
-        self.find_below(path, &mut Vec::new())
+    /// Finds what answers for a path in its normal form, of what `accept` lets through. No level is looked at twice, however long the path is.
+    pub(super) fn find(&self, path: &str, accept: impl Fn(&T) -> bool) -> Option<Hit<'_, T>> {
+        self.find_below(path, &mut Vec::new(), &accept)
     }
 
-    fn find_below<'p>(&self, left: &'p str, values: &mut Vec<&'p str>) -> Option<Hit<'_, T>> {
+    fn find_below<'p>(&self, left: &'p str, values: &mut Vec<&'p str>, accept: &impl Fn(&T) -> bool) -> Option<Hit<'_, T>> {
+        let taken = |entry: &&Entry<T>| accept(&entry.value);
+        let (exact, prefix, all) = (self.exact.as_ref().filter(taken), self.prefix.as_ref().filter(taken), self.rest.as_ref().filter(taken));
         let Some(after) = left.strip_prefix('/') else {
-            return match (&self.exact, &self.prefix) {
-                (Some(exact), _) => Some(exact.hit(values, Rest::Nothing)),
-                (None, Some(prefix)) => Some(prefix.hit(values, Rest::SlashMissing)),
-                (None, None) => None,
-            };
+            let hit = exact.map(|exact| exact.hit(values, Rest::Nothing)).or_else(|| prefix.map(|prefix| prefix.hit(values, Rest::SlashMissing)));
+            return hit.or_else(|| all.map(|all| all.hit(&[values.as_slice(), &[""]].concat(), Rest::SlashMissing)));
         };
         let (segment, next) = after.split_at(after.find('/').unwrap_or(after.len()));
         if !segment.is_empty() {
-            if let Some(hit) = self.literal.get(segment).and_then(|node| node.find_below(next, values)) {
+            if let Some(hit) = self.literal.get(segment).and_then(|node| node.find_below(next, values, accept)) {
                 return Some(hit);
             }
             if let Some(node) = &self.parameter {
                 values.push(segment);
-                if let Some(hit) = node.find_below(next, values) {
+                if let Some(hit) = node.find_below(next, values, accept) {
                     return Some(hit);
                 }
                 values.pop();
             }
         }
         let path = || Rest::Path(left.to_owned());
-        if let Some(rest) = self.rest.as_ref().filter(|_| !after.is_empty()) {
-            values.push(after);
-            return Some(rest.hit(values, path()));
-        }
-        self.prefix.as_ref().map(|prefix| prefix.hit(values, path()))
+        let below = || all.map(|all| all.hit(&[values.as_slice(), &[after]].concat(), path()));
+        let here = || prefix.map(|prefix| prefix.hit(values, path()));
+        // The folder itself is rather that of the route which names it.
+        if after.is_empty() { here().or_else(below) } else { below().or_else(here) }
     }
 }
 
@@ -131,7 +129,7 @@ mod tests {
 
     /// The pattern that was found, its parameters and the rest.
     fn found(table: &Table<String>, path: &str) -> String {
-        let Some(hit) = table.find(path) else { return "nothing".to_owned() };
+        let Some(hit) = table.find(path, |_| true) else { return "nothing".to_owned() };
         let params: Vec<String> = hit.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
         format!("{} [{}] {:?}", hit.value, params.join(" "), hit.rest)
     }
@@ -151,7 +149,8 @@ mod tests {
             ("/a/1/d", "/a/ [] Path(\"/1/d\")"),
             ("/a/deep/x", "/a/ [] Path(\"/deep/x\")"),
             ("/f/1/2/", "/f/{*rest} [rest=1/2/] Path(\"/1/2/\")"),
-            ("/f/", "/ [] Path(\"/f/\")"),
+            ("/f/", "/f/{*rest} [rest=] Path(\"/\")"),
+            ("/f", "/f/{*rest} [rest=] SlashMissing"),
             ("/q/deep", "/{x}/deep/ [x=q] SlashMissing"),
             ("/q/deep/er", "/{x}/deep/ [x=q] Path(\"/er\")"),
         ] {

@@ -95,6 +95,9 @@ impl Apps {
     }
 }
 
+/// The longest host that there can be, in bytes (RFC 1035, 2.3.4). Each name above a host is looked for.
+const LONGEST_HOST: usize = 253;
+
 /// The name of the app that is given to `run`.
 pub(crate) const APP: &str = "app";
 
@@ -249,6 +252,9 @@ impl Sites {
 
     /// The site of a host in its normal form: its own, else that of the nearest name above it, else the default.
     fn find(&self, host: &str) -> Option<usize> {
+        if host.len() > LONGEST_HOST {
+            return self.default;
+        }
         if let Some(at) = self.exact.get(host) {
             return Some(*at);
         }

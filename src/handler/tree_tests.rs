@@ -220,7 +220,7 @@ async fn what_is_written_out_goes_before_a_parameter_and_that_before_a_prefix() 
         ("/user/7/pictures", "below user"),
         ("/user/me/pictures", "below user"),
         ("/files/a/b", "rest"),
-        ("/files/", "top"),
+        ("/files/", "rest"),
         ("/static/x/y.css", "static"),
         ("/static/start", "static"),
         ("/de/start", "start"),

@@ -2,7 +2,7 @@
 
 use super::mac;
 use crate::{
-    handler::{Answer, full},
+    handler::{Answer, failure::OwnPage, full},
     page::escaped,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -59,6 +59,7 @@ pub(super) fn page(realm: &str, wrong: bool) -> Answer {
         // Without any referrer, browsers send `Origin: null` with the form.
         (header::REFERRER_POLICY, "same-origin"),
     ];
+    answer.extensions_mut().insert(OwnPage);
     let headers = answer.headers_mut();
     headers.extend(fixed.map(|(name, value)| (name, HeaderValue::from_static(value))));
     if let Ok(policy) = HeaderValue::from_str(&POLICY) {

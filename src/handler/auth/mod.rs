@@ -41,10 +41,16 @@ impl OnAnswer {
     /// Adds the renewed cookie, and keeps the answer out of caches that other visitors share: unlike `Authorization`, a cookie does not do so by itself.
     pub(crate) fn apply(self, answer: &mut Answer) {
         let headers = answer.headers_mut();
-        let said = headers.get_all(header::CACHE_CONTROL).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-        let ours = |directive: &[u8]| directive.eq_ignore_ascii_case(b"private") || directive.eq_ignore_ascii_case(b"no-store");
-        if !said.map(<[u8]>::trim_ascii).any(ours) {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+        let values = headers.get_all(header::CACHE_CONTROL).iter().map(HeaderValue::as_bytes);
+        let said: Vec<&[u8]> = values.flat_map(|value| value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)).collect();
+        let says = |wanted: &[u8]| said.iter().any(|directive| directive.eq_ignore_ascii_case(wanted));
+        let (is_private, is_public) = (says(b"private") || says(b"no-store"), says(b"public"));
+        let private = HeaderValue::from_static("private");
+        if is_public {
+            headers.insert(header::CACHE_CONTROL, private);
+        } else if !is_private {
+            // What the app says beside that stays, such as `no-cache`.
+            headers.append(header::CACHE_CONTROL, private);
         }
         if let Some(cookie) = self.renewed {
             headers.append(header::SET_COOKIE, cookie);

@@ -14,12 +14,12 @@ use super::{
         upload::{Measured, failure_of},
         vars::{Place, Vars},
     },
-    empty,
     failure::Failure,
+    redirect::to_slash,
     upstream::door::Door,
 };
 use crate::{body::Body, config, diagnostic::codes, error::BoxError, ext::RequestExt as _};
-use http::{HeaderValue, Request, StatusCode, header, request::Parts};
+use http::{Request, StatusCode, request::Parts};
 use std::{
     os::unix::ffi::OsStrExt as _,
     path::PathBuf,
@@ -79,7 +79,7 @@ impl Inner {
         let Place { base, rest } = Place::of(&parts);
         let script = match find(&self.root, &rest, &self.index) {
             Found::Script(script) => script,
-            Found::WithoutSlash => return with_slash(&parts).map_err(Failure::answer),
+            Found::WithoutSlash => return Ok(to_slash(parts.original_uri().unwrap_or(&parts.uri))),
             Found::Nothing => return Err(Failure::NOT_FOUND.answer()),
             Found::Hostile => return Err(Failure::new(StatusCode::BAD_REQUEST, codes::HOSTILE_PATH).answer()),
             Found::Unreadable(path, error) => {
@@ -118,18 +118,6 @@ fn vars(parts: &Parts, length: Option<u64>, base: &[u8], script: Script) -> Vars
     }
     vars.put("REDIRECT_STATUS", REDIRECT_STATUS);
     vars
-}
-
-/// Sends the visitor to the same path with a slash at its end, with the method and body that he came with.
-fn with_slash(parts: &Parts) -> Result<Answer, Failure> {
-    let path = [parts.mount(), parts.uri.path()].concat();
-    let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    // Two slashes in front would be the name of another host.
-    let location = format!("/{}/{query}", path.trim_start_matches('/'));
-    let location = HeaderValue::try_from(location).map_err(|_| Failure::NOT_FOUND)?;
-    let mut answer = empty(StatusCode::PERMANENT_REDIRECT);
-    answer.headers_mut().insert(header::LOCATION, location);
-    Ok(answer)
 }
 
 #[cfg(test)]

@@ -327,7 +327,7 @@ async fn a_server_that_is_not_there_is_not_asked_again_at_once() {
     let mut answers = Vec::new();
     for _ in 0..2 {
         let answer = fastcgi.clone().oneshot(asked("/", "/")).await.unwrap();
-        answers.push((answer.status().as_u16(), answer.headers().contains_key(header::RETRY_AFTER)));
+        answers.push((answer.status().as_u16(), answer.headers().contains_key(http::header::RETRY_AFTER)));
     }
     assert_eq!(answers, [(502, false), (503, true)]);
     drop(folder);
@@ -345,7 +345,7 @@ async fn what_is_no_script_never_reaches_the_server() {
         ("//blog", StatusCode::PERMANENT_REDIRECT, Some("/blog/?a=b")),
     ] {
         let answer = fastcgi.clone().oneshot(asked(&format!("{path}?a=b"), path)).await.unwrap();
-        let told = answer.headers().get(header::LOCATION).map(|location| location.to_str().unwrap());
+        let told = answer.headers().get(http::header::LOCATION).map(|location| location.to_str().unwrap());
         assert_eq!((answer.status(), told), (status, location), "{path}");
     }
     drop(folder);

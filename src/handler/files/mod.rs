@@ -21,7 +21,7 @@ use self::{
     opened::Checked,
     path::Names,
 };
-use super::{Answer, Answering, Matched, empty, failure::Failure};
+use super::{Answer, Answering, Matched, empty, failure::Failure, redirect::to_slash};
 use crate::{body::Body, config::model, diagnostic::codes as code, error::BoxError, ext::RequestExt as _};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use std::{
@@ -109,7 +109,7 @@ async fn answer(files: Arc<model::Files>, ask: Ask) -> Result<Answer, BoxError> 
 fn look(files: &model::Files, names: &Names, ask: &Ask) -> Result<Looked, Miss> {
     let (entry, fallback) = match find::find(files, names, !ask.original.path().ends_with('/')) {
         Ok(Found::File(entry)) => (entry, false),
-        Ok(Found::Redirect) => return redirect(&ask.original).map(Looked::Answer),
+        Ok(Found::Redirect) => return Ok(Looked::Answer(to_slash(&ask.original))),
         Ok(Found::Listing(listing)) => return Ok(Looked::Answer(listing::page(names, &listing, ask.head))),
         Err(Miss::Nothing) if is_page_of_an_app(names, &ask.headers) => (find::fallback(files)?, true),
         Err(miss) => return Err(miss),
@@ -118,15 +118,6 @@ fn look(files: &model::Files, names: &Names, ask: &Ask) -> Result<Looked, Miss> 
     let variants = endings.iter().filter_map(|ending| find::variant(files, &entry, ending).map(|variant| (*ending, variant)));
     let variants = variants.collect();
     Ok(Looked::File { file: Checked::new(entry, variants), fallback })
-}
-
-/// Sends the visitor to the same folder with a slash at its end, without which relative links on its page would miss it. 308 stays what it is asked with, and the target
-/// is the visitor's own, so that it holds below a mount.
-fn redirect(original: &Uri) -> Result<Answer, Miss> {
-    let location = HeaderValue::try_from(path::with_slash(original.path(), original.query())).map_err(|_| Miss::Nothing)?;
-    let mut answer = empty(StatusCode::PERMANENT_REDIRECT);
-    answer.headers_mut().insert(header::LOCATION, location);
-    Ok(answer)
 }
 
 /// Whether a path that names nothing may be a page that a single-page app draws, by the rules that developers know from `connect-history-api-fallback` (webpack, Vue) and Vite:

@@ -1,6 +1,7 @@
 //! The path of a request as names of files: decoded once, and refused where a name could mean anything but an entry of its folder.
 
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
+use crate::config::locate::NAME as OUR_FILE;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use std::{
     ffi::{OsStr, OsString},
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
@@ -15,9 +16,6 @@ const WELL_KNOWN: &[u8] = b".well-known";
 
 /// Everything but what RFC 3986 section 2.3 leaves as it is. The colon is encoded too, so that no name of a link can become a scheme.
 const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// What a URI may hold and a `Location` must not: browsers read a backslash as a slash.
-const IN_LOCATION: &AsciiSet = &CONTROLS.add(b' ').add(b'\\').add(b'"').add(b'<').add(b'>');
 
 /// What a path of a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,9 +63,14 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
-/// Whether a file of this name may be asked for: no dot at its front (but [`WELL_KNOWN`] at the `top`), no slash, no backslash, no control character.
+/// Whether a file of this name may be asked for: no dot at its front (but [`WELL_KNOWN`] at the `top`), no slash, no backslash, no control character; no script of PHP, whose text
+/// holds passwords and is meant for nobody, and not our own configuration.
 pub(super) fn is_public(name: &[u8], top: bool) -> bool {
-    let hidden = name.first().is_none_or(|first| *first == b'.') && !(top && name == WELL_KNOWN);
+    let ending = name.rsplit(|byte| *byte == b'.').next().unwrap_or_default().to_ascii_lowercase();
+    let is_script = ending.starts_with(b"php") || matches!(&*ending, b"phtml" | b"pht" | b"phar");
+    let hidden = name.first().is_none_or(|first| *first == b'.') && !(top && name == WELL_KNOWN)
+        || is_script && name.contains(&b'.')
+        || name == OUR_FILE.as_bytes();
     !hidden && !name.iter().any(|byte| matches!(byte, b'/' | b'\\') || byte.is_ascii_control())
 }
 
@@ -90,15 +93,6 @@ pub(super) fn encode_name(name: &OsStr) -> String {
 /// A path below the root as a part of a URL, without a slash at its front.
 pub(super) fn encode_path(relative: &Path) -> String {
     relative.iter().map(encode_name).collect::<Vec<_>>().join("/")
-}
-
-/// The target of a request with a slash at the end of its path. It begins with exactly one slash: two, or a slash and a backslash, would name another host.
-pub(super) fn with_slash(path: &str, query: Option<&str>) -> String {
-    let path = utf8_percent_encode(path.trim_start_matches(['/', '\\']), IN_LOCATION);
-    match query {
-        Some(query) => format!("/{path}/?{}", utf8_percent_encode(query, IN_LOCATION)),
-        None => format!("/{path}/"),
-    }
 }
 
 #[cfg(test)]
@@ -140,21 +134,6 @@ mod tests {
         assert!(names(&format!("{}/", "/a".repeat(DEEPEST))).is_some());
         assert_eq!(names(&"/a".repeat(DEEPEST + 1)), None);
         assert_eq!(names(&"/a".repeat(DEEPEST * 9)), None);
-    }
-
-    #[test]
-    fn a_location_never_names_another_host() {
-        let cases = [
-            ("/a", "/a/"),
-            ("//evil.example/a", "/evil.example/a/"),
-            ("/\\evil.example", "/evil.example/"),
-            ("/\\/\\/x", "/x/"),
-            ("/a\\b", "/a%5Cb/"),
-        ];
-        for (path, expected) in cases {
-            assert_eq!(with_slash(path, None), expected);
-        }
-        assert_eq!(with_slash("/a%20b", Some("x=1&y=%2f")), "/a%20b/?x=1&y=%2f");
     }
 
     #[test]

@@ -36,7 +36,8 @@ impl Around {
     /// Of the layers of a route those that change responses: `cors`, `headers`, `cache` and `compress`.
     pub(crate) fn new(layers: &Layers) -> Self {
         let headers = layers.headers.iter().filter(|(name, _)| !NOT_OURS.contains(name)).cloned().collect();
-        let inner = Inner { cors: layers.cors.as_deref().map(Cors::new), headers, cache: layers.cache.clone(), compress: layers.compress };
+        let cache = layers.cache.clone().map(|cache| if layers.auth.is_some() { private(&cache) } else { cache });
+        let inner = Inner { cors: layers.cors.as_deref().map(Cors::new), headers, cache, compress: layers.compress };
         let idle = inner.cors.is_none() && inner.headers.is_empty() && inner.cache.is_none() && !inner.compress;
         Self((!idle).then(|| Arc::new(inner)))
     }
@@ -82,6 +83,16 @@ impl Around {
         }
         answer
     }
+}
+
+/// A `Cache-Control` for pages behind a lock: RFC 9111, 3.5 lets shared caches keep even those that were asked for with a password when it says `public`.
+fn private(cache: &HeaderValue) -> HeaderValue {
+    let said = cache.to_str().unwrap_or_default().split(',').map(str::trim);
+    let kept: Vec<&str> = said.filter(|directive| !directive.eq_ignore_ascii_case("public") && !directive.starts_with("s-maxage")).collect();
+    let says = |wanted: &str| kept.iter().any(|directive| directive.eq_ignore_ascii_case(wanted));
+    let first = if says("private") || says("no-store") { None } else { Some("private") };
+    let all: Vec<&str> = first.into_iter().chain(kept.iter().copied()).collect();
+    HeaderValue::from_str(&all.join(", ")).unwrap_or(HeaderValue::from_static("private"))
 }
 
 /// Adds a name to `Vary` where it does not stand there yet.

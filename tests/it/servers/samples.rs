@@ -167,3 +167,24 @@ fn a_host_without_mod_fcgid_runs_the_same_file_as_cgi() {
     let env = server.get("/env").json();
     assert_eq!((&env["gateway"], &env["mount"]), (&"cgi".into(), &"".into()));
 }
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn with_a_site_file_apache_sends_no_file_past_its_locks() {
+    let toml = "[[site]]\n[[site.route]]\npath = \"/\"\nfiles = \"public\"\n[[site.route]]\npath = \"/members/\"\nfiles = \"members\"\nallow = [\"192.0.2.1\"]\n";
+    let server = Setup::new(Door::Fcgid).stock(toml).htaccess(&site::sample("apache-fcgid-site.htaccess")).start();
+    server.site.write("public/index.html", "for everybody\n");
+    server.site.write("members/index.html", "for members\n");
+    server.site.write("members/a.html", "for members\n");
+    server.site.write("old.php", "<?php $password = 'secret';\n");
+    server.site.write(".well-known/acme-challenge/token", "proof\n");
+    server.get("/").expect(200, "for everybody\n");
+    server.get("/.well-known/acme-challenge/token").expect(200, "proof\n");
+    for (path, status) in
+        [("/members/", 403), ("/members/a.html", 403), ("/old.php", 404), ("/public/index.html", 404), ("/lodger.toml", 403), ("/.htaccess", 403)]
+    {
+        let answer = server.get(path);
+        assert_eq!(answer.status, status, "{path}");
+        assert!(!answer.text().contains("for members") && !answer.text().contains("password"), "{path}");
+    }
+}
