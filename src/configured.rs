@@ -2,7 +2,10 @@
 
 use crate::{
     app::{App as _, BoxApp},
-    config::{Config, Mistakes, locate::locate},
+    config::{
+        Config, Mistakes,
+        locate::{beside_program, locate},
+    },
     handler::{self, APP, Tree, Watch},
     life,
     profile::Profile,
@@ -93,9 +96,14 @@ impl Configured {
         }
     }
 
-    /// The app of the program among the sites of the file; a program without a file is its app. Sites do not know an app that is a placeholder.
+    /// The app of the program among the sites of the file; a program without a file is its app, a placeholder until there is one. Sites do not know an app that is a placeholder.
     pub(crate) fn surround(self, app: BoxApp, is_placeholder: bool) -> BoxApp {
         let tree = match self {
+            // Who uploads the program first and the file then sees the site without a new process.
+            Self::Nothing if is_placeholder => match beside_program() {
+                Ok(path) => return Tree::until(Watch::new(&path), app).into_box(),
+                Err(_) => return app,
+            },
             Self::Nothing => return app,
             Self::Good(config, watch) => Tree::of(Ok(&config), *watch),
             Self::Broken(mistakes, watch) => Tree::of(Err(*mistakes), *watch),

@@ -23,6 +23,6 @@ pub(crate) fn locate(told: Option<&Path>) -> Option<PathBuf> {
 }
 
 /// Where the file lies when nobody names another.
-pub(super) fn beside_program() -> io::Result<PathBuf> {
+pub(crate) fn beside_program() -> io::Result<PathBuf> {
     env::current_exe().map(|program| program.with_file_name(NAME))
 }

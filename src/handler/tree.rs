@@ -61,6 +61,8 @@ enum State {
     Sites(Box<Sites>),
     /// There was never a configuration that could be used.
     Broken(Box<Broken>),
+    /// There is no file yet, and this app says so.
+    Nothing(Mutex<BoxApp>),
 }
 
 /// The apps of the program by their names.
@@ -142,11 +144,20 @@ impl Tree {
         Self::make(read, watch, StateFolder::default())
     }
 
+    /// A tree for a file that is not there yet; until it is, `placeholder` answers.
+    pub(crate) fn until(watch: Watch, placeholder: BoxApp) -> Self {
+        Self::with(State::Nothing(Mutex::new(placeholder)), watch, StateFolder::default())
+    }
+
     pub(super) fn make(read: Result<&Config, Mistakes>, watch: Watch, folder: StateFolder) -> Self {
         let state = match read {
             Ok(config) => State::Sites(Box::new(Sites::new(config, &folder))),
             Err(mistakes) => State::Broken(Box::new(Broken::new(mistakes, &folder))),
         };
+        Self::with(state, watch, folder)
+    }
+
+    fn with(state: State, watch: Watch, folder: StateFolder) -> Self {
         Self(Arc::new(Live { current: RwLock::new(Arc::new(state)), apps: Arc::default(), watch, folder }))
     }
 
@@ -193,7 +204,7 @@ impl Live {
                 broken::tell(&mistakes, "the configuration before it goes on", &self.folder);
                 return;
             }
-            (Err(mistakes), State::Broken(_)) => State::Broken(Box::new(Broken::new(mistakes, &self.folder))),
+            (Err(mistakes), State::Broken(_) | State::Nothing(_)) => State::Broken(Box::new(Broken::new(mistakes, &self.folder))),
         };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
     }
@@ -215,6 +226,10 @@ impl Service<Request<Body>> for Tree {
             match &*state {
                 State::Sites(sites) => sites.answer(request, apps).await,
                 State::Broken(broken) => Ok(broken.answer(&request)),
+                State::Nothing(placeholder) => {
+                    let call = placeholder.lock().unwrap_or_else(PoisonError::into_inner).call(request);
+                    call.await
+                }
             }
         })
     }
