@@ -6,7 +6,7 @@ use super::{
     tree_tests::{ask, get},
     watch::Watch,
 };
-use crate::config::Config;
+use crate::{app::App as _, config::Config};
 use std::{
     fs,
     path::PathBuf,
@@ -194,4 +194,17 @@ async fn a_file_that_was_broken_from_the_start_is_taken_over_once_it_is_mended()
     advance(LOOK).await;
     assert_eq!(get(&tree, "/").await, (200, "mended".to_owned()));
     assert_eq!(place.errors(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_comes_after_the_program_is_taken_over() {
+    let place = Place::new("");
+    fs::remove_file(place.path()).unwrap();
+    let welcome = tower::service_fn(async |_| Ok::<_, crate::BoxError>(http::Response::new("put a file there".to_owned())));
+    let tree = Tree::until(Watch::new(&place.path()), welcome.into_box());
+    assert_eq!(get(&tree, "/word").await, (200, "put a file there".to_owned()));
+    place.written_before("[[site]]\n[[site.route]]\npath = \"/word\"\nrespond = \"here it is\"\n");
+    advance(LOOK).await;
+    assert_eq!(get(&tree, "/word").await, (200, "here it is".to_owned()));
+    assert_eq!(get(&tree, "/").await.0, 404, "what said that there is no file is no app of a site");
 }
