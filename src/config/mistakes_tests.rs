@@ -64,6 +64,16 @@ fn every_mistake_has_a_place_a_sentence_and_a_cure() {
 }
 
 #[test]
+fn no_secret_is_told_with_a_mistake() {
+    let (mut seen, secret) = (0, "hush");
+    for path in files(&folder(), "toml") {
+        seen += usize::from(fs::read(&path).unwrap().windows(secret.len()).any(|window| window == secret.as_bytes()));
+        assert!(!rendered(&path).contains(secret), "{}", path.display());
+    }
+    assert!(seen >= 4, "{seen} fixtures have a secret");
+}
+
+#[test]
 fn every_code_of_a_configuration_has_a_fixture() {
     let texts: String = files(&folder(), "txt").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     // These three are of a file that cannot be read, and of one that was changed while it is used.

@@ -29,6 +29,8 @@ mod property_tests;
 
 pub use crate::diagnostic::Mistakes;
 
+#[cfg(feature = "cli")]
+use crate::diagnostic::Lines;
 use crate::diagnostic::{Mistake, codes};
 #[cfg(feature = "cli")]
 use file::Section;
@@ -38,7 +40,7 @@ use std::{
     fs, io,
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -52,9 +54,14 @@ const LARGEST: usize = 64 * 1024 * 1024;
 pub struct Config {
     path: PathBuf,
     text: Arc<str>,
+    /// Found once somebody asks for them.
+    #[cfg(feature = "cli")]
+    lines: OnceLock<Lines>,
     server: Server,
     sites: Vec<Arc<Site>>,
     apps: Vec<(String, Range<usize>)>,
+    /// Where secrets stand in the text.
+    secrets: Vec<Range<usize>>,
     warnings: Mistakes,
 }
 
@@ -125,11 +132,22 @@ impl Config {
             list.append(&mut resolved.mistakes);
         }
         hide::filled(&mut list, &walk.filled);
-        let mistakes = Mistakes::new(path, hide::secrets(text, walk.secrets), list);
+        let mistakes = told(path, text, &walk.secrets, list);
         if mistakes.are_errors() {
             return Err(mistakes);
         }
-        Ok(Self { path: path.to_owned(), text: text.into(), server: resolved.server, sites: resolved.sites, apps: resolved.apps, warnings: mistakes })
+        Ok(Self {
+            path: path.to_owned(),
+            text: text.into(),
+            #[cfg(feature = "cli")]
+            lines: OnceLock::new(),
+            server: resolved.server, sites: resolved.sites, apps: resolved.apps, secrets: walk.secrets, warnings: mistakes })
+    }
+
+    /// The line of a byte, counted from 1.
+    #[cfg(feature = "cli")]
+    fn line(&self, at: usize) -> usize {
+        self.lines.get_or_init(|| Lines::of(&self.text)).line(at)
     }
 
     /// The file as it stands, read once more.
@@ -178,8 +196,14 @@ impl Config {
     pub(crate) fn unknown_apps(&self, known: &[&str]) -> Mistakes {
         let unknown = self.apps.iter().filter(|(name, _)| !known.contains(&name.as_str()));
         let list: Vec<Mistake> = unknown.map(|(name, span)| mistakes::no_app(span.clone(), name, known)).collect();
-        self.warnings.instead(list)
+        told(&self.path, &self.text, &self.secrets, list)
     }
+}
+
+/// Mistakes with the text that they stand in, without its secrets. Where there is none, nobody looks at the text.
+fn told(path: &Path, text: &str, secrets: &[Range<usize>], list: Vec<Mistake>) -> Mistakes {
+    let text = if list.is_empty() { String::new() } else { hide::secrets(text, secrets.to_vec()) };
+    Mistakes::new(path, text, list)
 }
 
 /// The folder that paths in a file are relative to, absolute where that can be found out.

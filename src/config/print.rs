@@ -6,7 +6,6 @@ use super::{
     fill::Lookup,
     keys::{self, Key, Kind, Table},
 };
-use crate::diagnostic::line_and_column;
 use serde_json::{Map, Value as Json, json};
 use std::{fmt::Write as _, ops::Range};
 
@@ -247,5 +246,5 @@ fn hidden(written: &str) -> String {
 
 fn place(config: &Config, found: &Found) -> String {
     let name = config.path.file_name().unwrap_or_default().to_string_lossy();
-    format!("{name}:{}", line_and_column(&config.text, found.span.start).0)
+    format!("{name}:{}", config.line(found.span.start))
 }
