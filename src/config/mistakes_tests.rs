@@ -166,3 +166,22 @@ fn a_file_that_is_far_too_large_is_not_read_to_its_end() {
     let told = Config::load(&path).unwrap_err().to_string();
     assert!(told.contains("LG0201") && told.contains("larger than 64 MiB"), "{told}");
 }
+
+#[test]
+fn the_state_directory_is_known_of_a_file_with_mistakes_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lodger.toml");
+    for (text, state) in [
+        ("[server]\nstate-dir = \"state\"\nthreds = 1\n", Some("state")),
+        ("[server]\nstate-dir = \"state\"\n[[site]\nhosts =\n", Some("state")),
+        ("\u{FEFF}[server]\nstate-dir = \"/state\"\nthreads = 0\n", Some("/state")),
+        ("[server]\nstate-dir = \"${NOBODY_SETS_THIS}\"\n", None),
+        ("[server]\nstate-dir = 1\n", None),
+        ("[[site]]\nstate-dir = \"state\"\n", None),
+    ] {
+        fs::write(&path, text).unwrap();
+        assert!(Config::load(&path).is_err(), "{text}");
+        assert_eq!(super::state_dir_of(&path), state.map(|state| folder.path().join(state)), "{text}");
+    }
+    assert_eq!(super::state_dir_of(folder.path()), None);
+}

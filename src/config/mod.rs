@@ -34,13 +34,13 @@ use crate::diagnostic::Lines;
 use crate::diagnostic::{Mistake, codes};
 #[cfg(feature = "cli")]
 use file::Section;
-use file::Walk;
+use file::{Value, Walk};
 use model::{Policy, Server, Site};
 use std::{
     fs, io,
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::Duration,
 };
 
@@ -56,7 +56,7 @@ pub struct Config {
     text: Arc<str>,
     /// Found once somebody asks for them.
     #[cfg(feature = "cli")]
-    lines: OnceLock<Lines>,
+    lines: std::sync::OnceLock<Lines>,
     server: Server,
     sites: Vec<Arc<Site>>,
     apps: Vec<(String, Range<usize>)>,
@@ -140,8 +140,13 @@ impl Config {
             path: path.to_owned(),
             text: text.into(),
             #[cfg(feature = "cli")]
-            lines: OnceLock::new(),
-            server: resolved.server, sites: resolved.sites, apps: resolved.apps, secrets: walk.secrets, warnings: mistakes })
+            lines: std::sync::OnceLock::default(),
+            server: resolved.server,
+            sites: resolved.sites,
+            apps: resolved.apps,
+            secrets: walk.secrets,
+            warnings: mistakes,
+        })
     }
 
     /// The line of a byte, counted from 1.
@@ -204,6 +209,18 @@ impl Config {
 fn told(path: &Path, text: &str, secrets: &[Range<usize>], list: Vec<Mistake>) -> Mistakes {
     let text = if list.is_empty() { String::new() } else { hide::secrets(text, secrets.to_vec()) };
     Mistakes::new(path, text, list)
+}
+
+/// The state directory that a file names, though it may have mistakes elsewhere.
+pub(crate) fn state_dir_of(path: &Path) -> Option<PathBuf> {
+    let bytes = read(path).ok()??;
+    let folder = folder_of(path);
+    let variable = |name: &str| std::env::var(name).ok();
+    let root = Walk::new(&folder, &variable).read(&String::from_utf8_lossy(&bytes));
+    match &root.tables.get("server")?.first()?.values.get("state-dir")?.value {
+        Value::Path(folder) => Some(folder.clone()),
+        _ => None,
+    }
 }
 
 /// The folder that paths in a file are relative to, absolute where that can be found out.

@@ -223,3 +223,16 @@ fn a_variable_that_is_not_set_is_named() {
     let said = place.run(&["check"]);
     assert!(said.code == Some(1) && said.err.contains("the variable SHOP is not set") && said.err.contains("lodger.toml:2:8"), "{said:?}");
 }
+
+#[test]
+fn a_program_that_serves_one_request_does_not_repeat_the_warnings_of_its_file() {
+    let place = Place::new();
+    place.write("web/lodger.toml", "[[site]]\nroute = [{ path = \"/\", respond = \"hi\" }, { path = \"/a/\", files = \"public\" }]\n");
+    let mut command = place.command(&[]);
+    for (name, value) in [("GATEWAY_INTERFACE", "CGI/1.1"), ("SERVER_PROTOCOL", "HTTP/1.1"), ("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/")] {
+        command.env(name, value);
+    }
+    let said = Said::of(&command.output().unwrap());
+    assert!(said.code == Some(0) && said.out.ends_with("\r\n\r\nhi"), "{said:?}");
+    assert!(!said.err.contains("LG0210"), "{}", said.err);
+}
