@@ -206,7 +206,11 @@ fn place_of(pattern: &str) -> String {
 /// Whether `first` answers everything that `second` would.
 fn hides(first: &Route, second: &Route) -> bool {
     let methods = first.methods.is_empty() || !second.methods.is_empty() && second.methods.iter().all(|method| takes(first, method));
-    let header = first.header.is_none() || first.header == second.header;
+    let header = match (&first.header, &second.header) {
+        (None, _) => true,
+        (Some(first), Some(second)) => first.name == second.name && (first.value.is_none() || first.value == second.value),
+        (Some(_), None) => false,
+    };
     methods && header
 }
 
