@@ -2,7 +2,7 @@
 //! found out later, in `resolve`.
 
 use super::{
-    fill::{Lookup, fill},
+    fill::{Lookup, files, fill},
     hide::{Filled, is_secret},
     keys::{self, Key, Kind, Table},
     mistakes,
@@ -71,6 +71,8 @@ pub(super) struct Walk<'a> {
     pub(super) mistakes: Vec<Mistake>,
     /// Where secrets stand.
     pub(super) secrets: Vec<Range<usize>>,
+    /// Files whose text was filled in, with the places.
+    pub(super) files: Vec<(Range<usize>, PathBuf)>,
     /// What was filled in.
     pub(super) filled: Vec<Filled>,
 }
@@ -96,7 +98,7 @@ fn name_of(value: &DeValue<'_>) -> &'static str {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(folder: &'a Path, variables: Lookup<'a>) -> Self {
-        Self { folder, variables, mistakes: Vec::new(), secrets: Vec::new(), filled: Vec::new() }
+        Self { folder, variables, mistakes: Vec::new(), secrets: Vec::new(), files: Vec::new(), filled: Vec::new() }
     }
 }
 
@@ -261,6 +263,7 @@ impl Walk<'_> {
     }
 
     fn fill(&mut self, text: &str, span: &Range<usize>) -> Option<String> {
+        self.files.extend(files(text).map(|path| (span.clone(), self.folder.join(path))));
         match fill(text, self.folder, self.variables) {
             Ok((whole, was_filled)) => {
                 if was_filled {

@@ -125,7 +125,7 @@ impl Config {
         let folder = folder_of(path);
         let mut walk = Walk::new(&folder, variables);
         let root = walk.read(text);
-        let mut resolved = resolve::resolve(&root, &folder);
+        let mut resolved = resolve::resolve(&root, &folder, &walk.files);
         let mut list = walk.mistakes;
         // What cannot be read is not there for those who look at it as a whole.
         if !list.iter().any(|mistake| mistake.code == codes::CONFIG_SYNTAX) {

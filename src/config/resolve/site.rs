@@ -27,9 +27,11 @@ impl Resolve<'_> {
         self.check_switches(section, &hosts);
         let policy = self.policy(section);
         let layers = self.layers(section, None);
+        self.check_shared_cache(section, section);
         let mut routes = Vec::new();
         let mut places = Vec::new();
         for route in section.many("route") {
+            self.check_shared_cache(route, section);
             if let Some(resolved) = self.route(route, &policy, &layers) {
                 routes.push(resolved);
                 places.push(route.found("path").map_or_else(|| route.span.clone(), |found| found.span.clone()));
@@ -228,7 +230,7 @@ pub(super) fn method(text: &str) -> Option<Method> {
 }
 
 /// The names in braces of a text.
-fn parameters(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn parameters(text: &str) -> impl Iterator<Item = &str> {
     text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.strip_prefix('*').unwrap_or(name))
 }
 
