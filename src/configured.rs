@@ -3,7 +3,7 @@
 use crate::{
     app::{App as _, BoxApp},
     config::{
-        Config, Mistakes,
+        self, Config, Mistakes,
         locate::{beside_program, locate},
     },
     handler::{self, APP, Tree, Watch},
@@ -48,12 +48,14 @@ impl Configured {
         let watch = Box::new(Watch::new(&path));
         match Config::load(&path) {
             Ok(config) => {
-                if let Some(folder) = &config.server().state_dir {
-                    life::use_state_dir(folder);
-                }
+                config.server().state_dir.as_deref().into_iter().for_each(life::use_state_dir);
                 Self::Good(Box::new(config), watch)
             }
-            Err(mistakes) => Self::Broken(Box::new(mistakes), watch),
+            Err(mistakes) => {
+                // There its operator looks for what is wrong.
+                config::state_dir_of(&path).as_deref().into_iter().for_each(life::use_state_dir);
+                Self::Broken(Box::new(mistakes), watch)
+            }
         }
     }
 

@@ -155,26 +155,29 @@ impl<M, A: IntoApp<M>> Program<A, M> {
     #[cfg(feature = "site")]
     fn configure(self, args: Option<&[OsString]>) -> Ready<A, M> {
         let told = args.and_then(configured::argument);
-        self.configure_with(told.as_deref())
+        // Who may not look at arguments serves one request, and a log that has the warnings of a good file with every request is of no use.
+        self.configure_with(told.as_deref(), args.is_some())
     }
 
     #[cfg(feature = "site")]
-    fn configure_with(mut self, told: Option<&Path>) -> Ready<A, M> {
+    fn configure_with(mut self, told: Option<&Path>, warns: bool) -> Ready<A, M> {
         let configured = Configured::read(told);
         log::install(configured.log());
         log::install_panic_hook();
-        configured.warn(self.apps());
+        if warns {
+            configured.warn(self.apps());
+        }
         configured.apply(&mut self.settings, &mut self.worker_threads);
         Ready { program: self, configured }
     }
 
     #[cfg(not(feature = "site"))]
     fn configure(self, _args: Option<&[OsString]>) -> Ready<A, M> {
-        self.configure_with(None)
+        self.configure_with(None, false)
     }
 
     #[cfg(not(feature = "site"))]
-    fn configure_with(self, _told: Option<&Path>) -> Ready<A, M> {
+    fn configure_with(self, _told: Option<&Path>, _warns: bool) -> Ready<A, M> {
         log::install(None);
         log::install_panic_hook();
         Ready { program: self }
@@ -183,7 +186,7 @@ impl<M, A: IntoApp<M>> Program<A, M> {
     /// Listens on a Unix socket of our own. `config` names a `lodger.toml` that lies elsewhere.
     #[cfg(feature = "cli")]
     pub(crate) fn listen_at(self, path: &Path, mode: u32, config: Option<&Path>) -> ExitCode {
-        self.configure_with(config).listen_at(path, mode)
+        self.configure_with(config, true).listen_at(path, mode)
     }
 
     #[cfg(feature = "cli")]

@@ -2,12 +2,12 @@
 //! found out later, in `resolve`.
 
 use super::{
-    fill::{Lookup, fill},
+    fill::{Lookup, files, fill},
     hide::{Filled, is_secret},
     keys::{self, Key, Kind, Table},
     mistakes,
 };
-use crate::diagnostic::{Mistake, line_and_column};
+use crate::diagnostic::{Lines, Mistake};
 use std::{
     collections::BTreeMap,
     ops::Range,
@@ -71,6 +71,8 @@ pub(super) struct Walk<'a> {
     pub(super) mistakes: Vec<Mistake>,
     /// Where secrets stand.
     pub(super) secrets: Vec<Range<usize>>,
+    /// Files whose text was filled in, with the places.
+    pub(super) files: Vec<(Range<usize>, PathBuf)>,
     /// What was filled in.
     pub(super) filled: Vec<Filled>,
 }
@@ -96,7 +98,7 @@ fn name_of(value: &DeValue<'_>) -> &'static str {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(folder: &'a Path, variables: Lookup<'a>) -> Self {
-        Self { folder, variables, mistakes: Vec::new(), secrets: Vec::new(), filled: Vec::new() }
+        Self { folder, variables, mistakes: Vec::new(), secrets: Vec::new(), files: Vec::new(), filled: Vec::new() }
     }
 }
 
@@ -113,12 +115,13 @@ impl Walk<'_> {
 
     /// Notes what is no TOML: of a line the first mistake, since the others come of it. So does much of what was found in these lines, and in all that follow a broken header.
     fn syntax(&mut self, text: &str, errors: &[toml::de::Error]) {
-        let line = |mistake: &Mistake| mistake.span.as_ref().map(|span| line_and_column(text, span.start).0);
+        let lines = Lines::of(text);
+        let line = |mistake: &Mistake| mistake.span.as_ref().map(|span| lines.line(span.start));
         let mut broken: BTreeMap<Option<usize>, Mistake> = BTreeMap::new();
         for mistake in errors.iter().take(MOST).map(mistakes::syntax) {
             broken.entry(line(&mistake)).or_insert(mistake);
         }
-        let is_header = |line: &usize| text.lines().nth(line.saturating_sub(1)).is_some_and(|line| line.trim_start().starts_with('['));
+        let is_header = |line: &usize| lines.start(*line).and_then(|start| text.get(start..)).is_some_and(|rest| rest.trim_start().starts_with('['));
         let header = broken.keys().flatten().find(|line| is_header(line)).copied().unwrap_or(usize::MAX);
         self.mistakes.retain(|mistake| {
             let has_place = mistake.span.as_ref().is_some_and(|span| !span.is_empty());
@@ -132,7 +135,7 @@ impl Walk<'_> {
         for (name, value) in entries {
             let key_span = name.span();
             if is_secret(name.get_ref()) {
-                self.secrets.push(value.span());
+                self.hide(value);
             }
             match keys::find(table, name.get_ref()) {
                 Some(key) => self.entry(key, value, key_span, &mut section),
@@ -145,6 +148,15 @@ impl Walk<'_> {
             }
         }
         section
+    }
+
+    /// Notes where a secret stands. The span of a table that is written below a header is that of the header, so those of its values are noted.
+    fn hide(&mut self, value: &Spanned<DeValue<'_>>) {
+        match value.get_ref() {
+            DeValue::Table(entries) => entries.iter().for_each(|(_, value)| self.hide(value)),
+            DeValue::Array(items) if items.iter().any(|item| item.get_ref().is_table()) => items.iter().for_each(|item| self.hide(item)),
+            _ => self.secrets.push(value.span()),
+        }
     }
 
     fn entry(&mut self, key: &'static Key, value: &Spanned<DeValue<'_>>, key_span: Range<usize>, section: &mut Section) {
@@ -251,6 +263,7 @@ impl Walk<'_> {
     }
 
     fn fill(&mut self, text: &str, span: &Range<usize>) -> Option<String> {
+        self.files.extend(files(text).map(|path| (span.clone(), self.folder.join(path))));
         match fill(text, self.folder, self.variables) {
             Ok((whole, was_filled)) => {
                 if was_filled {

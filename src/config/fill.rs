@@ -36,6 +36,12 @@ pub(super) fn fill(text: &str, folder: &Path, variables: Lookup<'_>) -> Result<(
     Ok((whole, filled))
 }
 
+/// The files that a text names to be filled in.
+pub(super) fn files(text: &str) -> impl Iterator<Item = &str> {
+    let starts = text.match_indices("${file:").filter(|(at, _)| !text[..*at].ends_with('$'));
+    starts.filter_map(|(at, start)| text[at + start.len()..].split_once('}')).map(|(path, _)| path.trim())
+}
+
 fn value(name: &str, folder: &Path, variables: Lookup<'_>) -> Result<String, (String, &'static str)> {
     if let Some(path) = name.strip_prefix("file:") {
         let path = folder.join(path.trim());
@@ -78,6 +84,13 @@ mod tests {
             ("", "", false),
         ] {
             assert_eq!(filled(text).unwrap(), (expected.to_owned(), is_filled), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_files_that_a_text_names_are_found() {
+        for (text, expected) in [("${file:a}-${file: b/c }", &["a", "b/c"][..]), ("$${file:a} ${A} ${file:b", &[]), ("", &[])] {
+            assert_eq!(files(text).collect::<Vec<_>>(), expected, "{text}");
         }
     }
 

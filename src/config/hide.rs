@@ -2,7 +2,7 @@
 
 use super::{keys, mistakes::did_you_mean};
 use crate::diagnostic::Mistake;
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 /// A text that was filled in, where it stands, and how it is written there.
 #[derive(Debug)]
@@ -14,19 +14,41 @@ pub(super) struct Filled {
 
 /// Whether the value behind a name is a secret, also where the name is written wrongly or stands in the wrong table.
 pub(super) fn is_secret(name: &str) -> bool {
-    let near = did_you_mean(name.trim_matches(['"', '\'']), keys::KEYS.iter().map(|key| key.name));
-    near.is_some_and(|near| keys::KEYS.iter().any(|key| key.secret && key.name == near))
+    let name = name.trim_matches(['"', '\'']);
+    // Likeness is dear, and hardly any name needs it.
+    match keys::KEYS.iter().any(|key| key.name == name) {
+        true => keys::KEYS.iter().any(|key| key.secret && key.name == name),
+        false => did_you_mean(name, keys::KEYS.iter().filter(|key| key.secret).map(|key| key.name)).is_some(),
+    }
 }
 
-/// A text with its secrets hidden: those at `spans`, and those that stand in a line behind their name. Every byte keeps its place.
+/// A text with its secrets hidden: those at `spans`, those that stand in a line behind their name, and those in the lines of a table of secrets. Every byte
+/// keeps its place.
 pub(super) fn secrets(text: &str, mut spans: Vec<Range<usize>>) -> String {
-    let mut start = 0;
+    let mut known = HashMap::new();
+    let mut is_secret = |name| *known.entry(name).or_insert_with(|| is_secret(name));
+    let (mut start, mut table) = (0, Lines::Open);
     for line in text.split_inclusive('\n') {
-        let last = |names: &str| is_secret(names.rsplit(['.', '{', ',', '#']).next().unwrap_or(names).trim());
-        if let Some((_, value)) = line.split_once('=').filter(|(names, _)| last(names)) {
-            spans.push(start + line.len() - value.len()..start + line.len());
+        let end = start + line.len();
+        if let Some(header) = line.trim_start().strip_prefix('[') {
+            let path = header.trim_start_matches('[').split([']', '#', '\n']).next().unwrap_or_default();
+            table = if path.rsplit('.').next().is_some_and(|name| is_secret(name.trim())) { Lines::Values } else { Lines::Open };
+        } else if table != Lines::Open {
+            // A text of several lines looks like keys and values, and is none.
+            if line.contains("\"\"\"") || line.contains("'''") {
+                table = Lines::Secret;
+            }
+            let name = line.split_once('=').map(|(name, _)| name).filter(|name| table == Lines::Values && is_bare(name.trim()));
+            spans.push(start + name.map_or(0, |name| name.len() + 1)..end);
         }
-        start += line.len();
+        for (at, _) in line.match_indices('=') {
+            let names = line.get(..at).and_then(|before| before.rsplit(['{', ',', '#']).next()).unwrap_or_default();
+            if names.split('.').any(|name| is_secret(name.trim())) {
+                spans.push(start + at + 1..end);
+                break;
+            }
+        }
+        start = end;
     }
     spans.sort_by_key(|span| span.start);
     let (mut hidden, mut done) = (String::with_capacity(text.len()), 0);
@@ -39,6 +61,22 @@ pub(super) fn secrets(text: &str, mut spans: Vec<Range<usize>>) -> String {
     }
     hidden.push_str(text.get(done..).unwrap_or_default());
     hidden
+}
+
+/// What the lines of a table show.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    /// Everything.
+    Open,
+    /// The names, as its values are secrets.
+    Values,
+    /// Nothing: where a value ends is not known.
+    Secret,
+}
+
+/// Whether a text is the name of a key that needs no quotes.
+fn is_bare(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// Writes stars for letters. Names of variables and files in `${…}` are no secrets, and neither are quotes and brackets.
@@ -79,7 +117,13 @@ mod tests {
             ("secret = \"hush\"\nrealm = \"x\"", "secret = \"****\"\nrealm = \"x\""),
             ("tokens = [\"a\", \"${file:t}b\"]", "tokens = [\"*\", \"${file:t}*\"]"),
             ("  token=abc", "  token=***"),
-            ("auth = { kind = \"session\", secret = \"x\" }", "auth = { kind = \"session\", secret = \"x\" }"),
+            ("auth = { kind = \"session\", secret = \"x }", "auth = { kind = \"session\", secret = \"* }"),
+            ("env.PASSWORD = \"x", "env.PASSWORD = \"*"),
+            ("[site.route.env]\nA = \"x\nxy\n[site]\nA = 1", "[site.route.env]\nA = \"*\n**\n[site]\nA = 1"),
+            ("[[ site.env ]] # x\nA = \"\"\"\nB=x\n", "[[ site.env ]] # x\n* * \"\"\"\n***\n"),
+            ("[site.environment]\nA = 1", "[site.environment]\nA = *"),
+            ("[site.error-pages]\nA = 1", "[site.error-pages]\nA = 1"),
+            ("redirect = \"/a?token=b\"", "redirect = \"/a?token=b\""),
             ("secret = \"äx€\"", "secret = \"·*•\""),
             ("secret = \"${no end\"", "secret = \"*{** ***\""),
             ("name = \"shop\"", "name = \"shop\""),

@@ -107,6 +107,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A year, as `humantime` counts it.
 const YEAR: Duration = Duration::from_secs(31_557_600);
 
+/// The first version that reads the file.
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only the page tells it apart"))]
+pub(crate) const FIRST: &str = "0.1";
+
 const fn key(
     tables: &'static [Table],
     name: &'static str,
@@ -115,7 +119,7 @@ const fn key(
     example: &'static str,
     doc: &'static str,
 ) -> Key {
-    Key { tables, name, kind, default, since: "0.1", doc, example, secret: false }
+    Key { tables, name, kind, default, since: FIRST, doc, example, secret: false }
 }
 
 const fn secret(key: Key) -> Key {
@@ -271,7 +275,7 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Text,
         None,
         "\"/static/\"",
-        "Which paths: `/about` is that one, `/static/` everything below it, `/user/{id}` one segment, `/files/{*rest}` all that follows.",
+        "Which paths: `/about` is that one, `/static/` everything below it, `/user/{id}` one segment, `/files/{*rest}` all that follows, `/files/` and `/files` too.",
     ),
     key(ROUTE, "methods", Kind::Texts, None, "[\"GET\", \"POST\"]", "Which methods. Left out, all. `GET` stands for `HEAD` too."),
     key(ROUTE, "header", Kind::Text, None, "\"X-Beta: yes\"", "Only requests with this header; without a colon, with any value."),
@@ -398,7 +402,7 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Number { min: 0, max: 10 },
         Some("1"),
         "2",
-        "With `proxy`: how often a request that changes nothing is tried again when the connection fails.",
+        "With `proxy`: how often a request without a body that may be sent twice (GET, HEAD, OPTIONS, PUT, DELETE) is tried again when the connection fails.",
     ),
     key(
         ROUTE,
@@ -406,9 +410,9 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Text,
         None,
         "\"unix:/run/php/php-fpm.sock\"",
-        "Handler: a FastCGI server such as PHP-FPM, at `unix:PATH` or `HOST:PORT`.",
+        "Handler: a FastCGI server such as PHP-FPM, at `unix:PATH` or `HOST:PORT`. Scripts are run; other files in `root` are sent as they are.",
     ),
-    key(ROUTE, "root", Kind::Path, None, "\"public\"", "With `fastcgi`: the folder of the scripts."),
+    key(ROUTE, "root", Kind::Path, None, "\"public\"", "With `fastcgi`: the folder of the scripts and of the files beside them."),
     key(ROUTE, "connect-timeout", within(MS, HOUR), Some("\"5s\""), "\"2s\"", "With `proxy` and `fastcgi`: how long connecting may take."),
     key(
         ROUTE,

@@ -11,7 +11,8 @@ const ALIKE: f64 = 0.8;
 
 /// The hint of every mistake about a name: the nearest of those that there are.
 pub(super) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = known.map(|candidate| (strsim::jaro_winkler(&name.to_lowercase().replace('_', "-"), candidate), candidate));
+    let name = name.to_lowercase().replace('_', "-");
+    let scored = known.map(|candidate| (strsim::jaro_winkler(&name, candidate), candidate));
     scored.filter(|(score, _)| *score >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
 }
 

@@ -64,6 +64,16 @@ fn every_mistake_has_a_place_a_sentence_and_a_cure() {
 }
 
 #[test]
+fn no_secret_is_told_with_a_mistake() {
+    let (mut seen, secret) = (0, "hush");
+    for path in files(&folder(), "toml") {
+        seen += usize::from(fs::read(&path).unwrap().windows(secret.len()).any(|window| window == secret.as_bytes()));
+        assert!(!rendered(&path).contains(secret), "{}", path.display());
+    }
+    assert!(seen >= 4, "{seen} fixtures have a secret");
+}
+
+#[test]
 fn every_code_of_a_configuration_has_a_fixture() {
     let texts: String = files(&folder(), "txt").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     // These three are of a file that cannot be read, and of one that was changed while it is used.
@@ -76,6 +86,7 @@ fn every_code_of_a_configuration_has_a_fixture() {
 /// The texts between quotes of the code of a file, as they would be printed.
 fn sentences(code: &str) -> Vec<String> {
     let mut found = Vec::new();
+    let code = code.split("#[cfg(test)]").next().unwrap_or_default();
     for line in code.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
         let line = line.replace("\\\"", "\u{1}");
         found.extend(line.split('"').skip(1).step_by(2).map(|text| text.replace('\u{1}', "\"")));
@@ -110,10 +121,12 @@ fn every_sentence_of_the_source_is_told_by_a_fixture() {
         include_str!("mistakes.rs"),
         include_str!("file.rs"),
         include_str!("resolve/mod.rs"),
+        include_str!("resolve/exposed.rs"),
         include_str!("resolve/handler.rs"),
         include_str!("resolve/layers.rs"),
         include_str!("resolve/policy.rs"),
         include_str!("resolve/site.rs"),
+        include_str!("resolve/template.rs"),
     ];
     // Of a file that cannot be read, of a program without an app, and of what no file is known to cause.
     let elsewhere = [
@@ -155,4 +168,23 @@ fn a_file_that_is_far_too_large_is_not_read_to_its_end() {
     fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
     let told = Config::load(&path).unwrap_err().to_string();
     assert!(told.contains("LG0201") && told.contains("larger than 64 MiB"), "{told}");
+}
+
+#[test]
+fn the_state_directory_is_known_of_a_file_with_mistakes_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lodger.toml");
+    for (text, state) in [
+        ("[server]\nstate-dir = \"state\"\nthreds = 1\n", Some("state")),
+        ("[server]\nstate-dir = \"state\"\n[[site]\nhosts =\n", Some("state")),
+        ("\u{FEFF}[server]\nstate-dir = \"/state\"\nthreads = 0\n", Some("/state")),
+        ("[server]\nstate-dir = \"${NOBODY_SETS_THIS}\"\n", None),
+        ("[server]\nstate-dir = 1\n", None),
+        ("[[site]]\nstate-dir = \"state\"\n", None),
+    ] {
+        fs::write(&path, text).unwrap();
+        assert!(Config::load(&path).is_err(), "{text}");
+        assert_eq!(super::state_dir_of(&path), state.map(|state| folder.path().join(state)), "{text}");
+    }
+    assert_eq!(super::state_dir_of(folder.path()), None);
 }

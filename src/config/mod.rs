@@ -29,10 +29,12 @@ mod property_tests;
 
 pub use crate::diagnostic::Mistakes;
 
+#[cfg(feature = "cli")]
+use crate::diagnostic::Lines;
 use crate::diagnostic::{Mistake, codes};
 #[cfg(feature = "cli")]
 use file::Section;
-use file::Walk;
+use file::{Value, Walk};
 use model::{Policy, Server, Site};
 use std::{
     fs, io,
@@ -52,9 +54,14 @@ const LARGEST: usize = 64 * 1024 * 1024;
 pub struct Config {
     path: PathBuf,
     text: Arc<str>,
+    /// Found once somebody asks for them.
+    #[cfg(feature = "cli")]
+    lines: std::sync::OnceLock<Lines>,
     server: Server,
     sites: Vec<Arc<Site>>,
     apps: Vec<(String, Range<usize>)>,
+    /// Where secrets stand in the text.
+    secrets: Vec<Range<usize>>,
     warnings: Mistakes,
 }
 
@@ -118,18 +125,34 @@ impl Config {
         let folder = folder_of(path);
         let mut walk = Walk::new(&folder, variables);
         let root = walk.read(text);
-        let mut resolved = resolve::resolve(&root, &folder);
+        let mut resolved = resolve::resolve(&root, &folder, &walk.files);
         let mut list = walk.mistakes;
         // What cannot be read is not there for those who look at it as a whole.
         if !list.iter().any(|mistake| mistake.code == codes::CONFIG_SYNTAX) {
             list.append(&mut resolved.mistakes);
         }
         hide::filled(&mut list, &walk.filled);
-        let mistakes = Mistakes::new(path, hide::secrets(text, walk.secrets), list);
+        let mistakes = told(path, text, &walk.secrets, list);
         if mistakes.are_errors() {
             return Err(mistakes);
         }
-        Ok(Self { path: path.to_owned(), text: text.into(), server: resolved.server, sites: resolved.sites, apps: resolved.apps, warnings: mistakes })
+        Ok(Self {
+            path: path.to_owned(),
+            text: text.into(),
+            #[cfg(feature = "cli")]
+            lines: std::sync::OnceLock::default(),
+            server: resolved.server,
+            sites: resolved.sites,
+            apps: resolved.apps,
+            secrets: walk.secrets,
+            warnings: mistakes,
+        })
+    }
+
+    /// The line of a byte, counted from 1.
+    #[cfg(feature = "cli")]
+    fn line(&self, at: usize) -> usize {
+        self.lines.get_or_init(|| Lines::of(&self.text)).line(at)
     }
 
     /// The file as it stands, read once more.
@@ -178,7 +201,25 @@ impl Config {
     pub(crate) fn unknown_apps(&self, known: &[&str]) -> Mistakes {
         let unknown = self.apps.iter().filter(|(name, _)| !known.contains(&name.as_str()));
         let list: Vec<Mistake> = unknown.map(|(name, span)| mistakes::no_app(span.clone(), name, known)).collect();
-        self.warnings.instead(list)
+        told(&self.path, &self.text, &self.secrets, list)
+    }
+}
+
+/// Mistakes with the text that they stand in, without its secrets. Where there is none, nobody looks at the text.
+fn told(path: &Path, text: &str, secrets: &[Range<usize>], list: Vec<Mistake>) -> Mistakes {
+    let text = if list.is_empty() { String::new() } else { hide::secrets(text, secrets.to_vec()) };
+    Mistakes::new(path, text, list)
+}
+
+/// The state directory that a file names, though it may have mistakes elsewhere.
+pub(crate) fn state_dir_of(path: &Path) -> Option<PathBuf> {
+    let bytes = read(path).ok()??;
+    let folder = folder_of(path);
+    let variable = |name: &str| std::env::var(name).ok();
+    let root = Walk::new(&folder, &variable).read(&String::from_utf8_lossy(&bytes));
+    match &root.tables.get("server")?.first()?.values.get("state-dir")?.value {
+        Value::Path(folder) => Some(folder.clone()),
+        _ => None,
     }
 }
 

@@ -126,7 +126,7 @@ pub(crate) struct Route {
 /// Which paths a route answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RoutePath {
-    /// As written, in the normal form of `handler/path.rs`: `/about`, `/static/`, `/user/{id}`, `/files/{*rest}`.
+    /// As written, in the normal form of `config/path.rs`: `/about`, `/static/`, `/user/{id}`, `/files/{*rest}`.
     pub(crate) pattern: String,
     /// Ends in a slash: everything below it too, and handlers see what follows it.
     pub(crate) prefix: bool,
@@ -251,7 +251,7 @@ pub(crate) struct Proxy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FastCgi {
     pub(crate) upstream: Upstream,
-    /// The folder that scripts lie in.
+    /// The folder that scripts lie in, and files that are sent as they are.
     pub(crate) root: PathBuf,
     /// The script for folders, and for paths that name none: `index.php`.
     pub(crate) index: String,

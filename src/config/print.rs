@@ -6,7 +6,6 @@ use super::{
     fill::Lookup,
     keys::{self, Key, Kind, Table},
 };
-use crate::diagnostic::line_and_column;
 use serde_json::{Map, Value as Json, json};
 use std::{fmt::Write as _, ops::Range};
 
@@ -47,16 +46,22 @@ pub(crate) fn page() -> String {
     for table in Table::ALL.into_iter().filter(|table| *table != Table::Root) {
         let _ = write!(text, "\n## `{}`\n\n{}\n\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n", table.header(), table.doc());
         for key in keys::of(table) {
-            let default = key.default.map_or_else(String::new, |default| format!("`{default}`"));
-            let example = if key.example.is_empty() { String::new() } else { format!(" Example: `{}`.", key.example) };
-            let doc = format!("{}{example}", key.doc).replace('|', "\\|");
-            let _ = writeln!(text, "| `{}` | {} | {default} | {doc} |", key.name, kind_text(key.kind));
+            text.push_str(&row(key));
         }
         if table == Table::ErrorPages {
             text.push_str("| `404`, `4xx`, `5xx` | path |  | The page for this status, or for all from 400 to 499 or from 500 on that have none of their own. |\n");
         }
     }
     text
+}
+
+/// The line of a key in its table.
+fn row(key: &Key) -> String {
+    let default = key.default.map_or_else(String::new, |default| format!("`{default}`"));
+    let example = if key.example.is_empty() { String::new() } else { format!(" Example: `{}`.", key.example) };
+    let since = if key.since == keys::FIRST { String::new() } else { format!(" Since {}.", key.since) };
+    let doc = format!("{}{example}{since}", key.doc).replace('|', "\\|");
+    format!("| `{}` | {} | {default} | {doc} |\n", key.name, kind_text(key.kind))
 }
 
 /// What stands before the tables of the page.
@@ -247,5 +252,26 @@ fn hidden(written: &str) -> String {
 
 fn place(config: &Config, found: &Found) -> String {
     let name = config.path.file_name().unwrap_or_default().to_string_lossy();
-    format!("{name}:{}", line_and_column(&config.text, found.span.start).0)
+    format!("{name}:{}", config.line(found.span.start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_came_later_says_since_when() {
+        let key = |since| Key {
+            tables: &[Table::Server],
+            name: "greeting",
+            kind: Kind::Text,
+            default: None,
+            since,
+            doc: "What is said first.",
+            example: "\"hi\"",
+            secret: false,
+        };
+        assert_eq!(row(&key("0.2")), "| `greeting` | text |  | What is said first. Example: `\"hi\"`. Since 0.2. |\n");
+        assert_eq!(row(&key(keys::FIRST)), "| `greeting` | text |  | What is said first. Example: `\"hi\"`. |\n");
+    }
 }

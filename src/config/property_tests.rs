@@ -132,9 +132,12 @@ fn a_file_with_thousands_of_sites_is_read_in_no_time() {
 
 #[test]
 fn thousands_of_mistakes_are_told_in_no_time() {
-    let text = "[[site]]\nhots = 1\n".repeat(1_000);
+    let text = "[[site]]\nhots = 1\n".repeat(9_000);
     let began = std::time::Instant::now();
     let mistakes = Config::parse(&text, "lodger.toml").unwrap_err();
-    assert!(mistakes.len() >= 1_000 && mistakes.to_string().contains("lodger.toml:2000:1"));
-    assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?}", began.elapsed());
+    let shown = mistakes.to_string();
+    assert!(shown.contains("lodger.toml:60:1") && shown.ends_with(&format!("\n\nand {} more\n", mistakes.len() - 100)));
+    assert_eq!(mistakes.iter().last().and_then(|last| mistakes.place(last)), Some((18_000, 1)));
+    // Generous, as above.
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
 }

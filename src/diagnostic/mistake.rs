@@ -1,6 +1,6 @@
 //! A mistake in a text that a person wrote, and all of them in a file.
 
-use super::{codes::Code, render};
+use super::{codes::Code, lines::Lines, render};
 use std::{
     fmt,
     ops::Range,
@@ -53,18 +53,15 @@ impl Mistake {
 pub struct Mistakes {
     path: PathBuf,
     text: Arc<str>,
+    lines: Lines,
     list: Vec<Mistake>,
 }
 
 impl Mistakes {
     pub(crate) fn new(path: impl Into<PathBuf>, text: impl Into<Arc<str>>, mut list: Vec<Mistake>) -> Self {
         list.sort_by_key(|mistake| (mistake.span.as_ref().map_or(0, |span| span.start), mistake.severity));
-        Self { path: path.into(), text: text.into(), list }
-    }
-
-    /// Others of the same file.
-    pub(crate) fn instead(&self, list: Vec<Mistake>) -> Self {
-        Self::new(&self.path, Arc::clone(&self.text), list)
+        let text = text.into();
+        Self { path: path.into(), lines: Lines::of(&text), text, list }
     }
 
     /// How many there are.
@@ -87,7 +84,7 @@ impl Mistakes {
 
     /// Line and column of the first byte of a mistake, both counted from 1, the column in characters.
     pub(crate) fn place(&self, mistake: &Mistake) -> Option<(usize, usize)> {
-        mistake.span.as_ref().map(|span| line_and_column(&self.text, span.start))
+        mistake.span.as_ref().map(|span| self.lines.place(&self.text, span.start))
     }
 
     /// The file that they stand in.
@@ -101,14 +98,6 @@ impl Mistakes {
     }
 }
 
-/// Line and column, both counted from 1, of a byte of `text`.
-pub(crate) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
-    (line, column)
-}
-
 impl fmt::Debug for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -116,9 +105,9 @@ impl fmt::Debug for Mistakes {
 }
 
 impl fmt::Display for Mistakes {
-    /// All of them, each with its place, the line that it stands in and what to do.
+    /// Each with its place, the line that it stands in and what to do; of very many the first.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&render::all(&self.path, &self.text, &self.list))
+        f.write_str(&render::all(&self.path, &self.text, &self.lines, &self.list))
     }
 }
 

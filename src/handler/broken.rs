@@ -4,14 +4,14 @@ use super::{Answer, Failure, failure::with_page, full};
 use crate::{
     body::Body,
     config::model::ErrorPages,
-    diagnostic::{Mistakes, codes as code},
+    diagnostic::{Mistake, Mistakes, codes as code},
     life, sys,
 };
 use http::{HeaderValue, Request, StatusCode, header};
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use subtle::ConstantTimeEq as _;
 
@@ -26,6 +26,9 @@ const QUERY: &str = "lodger-token=";
 
 /// When a visitor may ask again.
 const LATER: Duration = Duration::from_secs(5);
+
+/// How many mistakes have a line in the log.
+const MOST_LINES: usize = 20;
 
 /// How many random bytes a token has.
 const TOKEN_BYTES: usize = 20;
@@ -93,22 +96,34 @@ impl Broken {
 /// Tells the operator what is wrong: a line for each mistake in the log, everything in the state directory.
 pub(super) fn tell(mistakes: &Mistakes, meanwhile: &str, state: &StateFolder) {
     tracing::error!(target: "lodger", "{}: {} mistakes in {}: {meanwhile}", code::CONFIG_BROKEN, mistakes.len(), mistakes.path().display());
-    for mistake in mistakes.iter() {
-        let place = mistakes.place(mistake).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
-        tracing::error!(target: "lodger", "{}: {}{place}: {}; {}", mistake.code, mistakes.path().display(), mistake.sentence, mistake.hint);
+    for line in log_lines(mistakes) {
+        tracing::error!(target: "lodger", "{line}");
     }
     // Where there is no state directory, the log has said everything.
     if let Ok(folder) = state.find() {
-        let _ = fs::write(folder.join(ERRORS), mistakes.to_string());
+        // A file from long ago is recognised by its first line.
+        let now = httpdate::fmt_http_date(SystemTime::now());
+        let _ = fs::write(folder.join(ERRORS), format!("{now}: {} cannot be used\n\n{mistakes}", mistakes.path().display()));
     }
 }
 
 /// Tells what is odd in a file that is used.
 pub(crate) fn warn(mistakes: &Mistakes) {
-    for mistake in mistakes.iter() {
-        let place = mistakes.place(mistake).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
-        tracing::warn!(target: "lodger", "{}: {}{place}: {}; {}", mistake.code, mistakes.path().display(), mistake.sentence, mistake.hint);
+    for line in log_lines(mistakes) {
+        tracing::warn!(target: "lodger", "{line}");
     }
+}
+
+/// A line for each mistake, of very many for the first.
+fn log_lines(mistakes: &Mistakes) -> impl Iterator<Item = String> {
+    let line = move |mistake: &Mistake| {
+        let place = mistakes.place(mistake).map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+        format!("{}: {}{place}: {}; {}", mistake.code, mistakes.path().display(), mistake.sentence, mistake.hint)
+    };
+    let rest = mistakes.len().saturating_sub(MOST_LINES);
+    let more = mistakes.iter().nth(MOST_LINES);
+    let more = more.map(|next| format!("{}: {}: and {rest} more: `check` shows them", next.code, mistakes.path().display()));
+    mistakes.iter().take(MOST_LINES).map(line).chain(more)
 }
 
 /// The mistakes are mended.
@@ -135,5 +150,38 @@ fn token(folder: &Path) -> io::Result<String> {
         // Another process was first.
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(fs::read_to_string(&path)?.trim().to_owned()),
         Err(error) => Err(error.error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn mistakes(number: usize) -> Mistakes {
+        let routes = "[[site.route]]\npath = 1\nrespond = \"x\"\n".repeat(number);
+        Config::parse(&format!("[[site]]\n{routes}"), "lodger.toml").unwrap_err()
+    }
+
+    #[test]
+    fn the_log_has_a_line_for_each_of_the_first_twenty_mistakes() {
+        let lines: Vec<String> = log_lines(&mistakes(20)).collect();
+        assert_eq!(lines.len(), 20);
+        assert!(lines[19].starts_with("LG0204: lodger.toml:60:8: `path` is a text"), "{}", lines[19]);
+        let lines: Vec<String> = log_lines(&mistakes(45)).collect();
+        assert_eq!((lines.len(), lines[20].as_str()), (21, "LG0204: lodger.toml: and 25 more: `check` shows them"));
+    }
+
+    #[test]
+    fn the_file_with_the_mistakes_says_when_and_of_what() {
+        let folder = tempfile::tempdir().unwrap();
+        tell(&mistakes(1), "nothing", &StateFolder::at(folder.path()));
+        let text = fs::read_to_string(folder.path().join(ERRORS)).unwrap();
+        let (first, rest) = text.split_once("\n\n").unwrap();
+        let (time, what) = first.split_once(": ").unwrap();
+        let age = SystemTime::now().duration_since(httpdate::parse_http_date(time).unwrap()).unwrap();
+        assert!(age < Duration::from_secs(3600), "{first}");
+        assert_eq!(what, "lodger.toml cannot be used");
+        assert!(rest.starts_with("error[LG0204]: "), "{rest}");
     }
 }

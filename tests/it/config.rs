@@ -45,6 +45,12 @@ impl Place {
         command
     }
 
+    /// Starts the program as a web server does for one request.
+    fn ask(&self) -> Said {
+        let request = [("GATEWAY_INTERFACE", "CGI/1.1"), ("SERVER_PROTOCOL", "HTTP/1.1"), ("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/")];
+        Said::of(&self.command(&[]).envs(request).output().unwrap())
+    }
+
     fn run(&self, args: &[&str]) -> Said {
         Said::of(&self.command(args).output().unwrap())
     }
@@ -222,4 +228,23 @@ fn a_variable_that_is_not_set_is_named() {
     place.write("web/lodger.toml", "[[site]]\nname = \"${SHOP}\"\n");
     let said = place.run(&["check"]);
     assert!(said.code == Some(1) && said.err.contains("the variable SHOP is not set") && said.err.contains("lodger.toml:2:8"), "{said:?}");
+}
+
+#[test]
+fn a_program_that_serves_one_request_does_not_repeat_the_warnings_of_its_file() {
+    let place = Place::new();
+    place.write("web/lodger.toml", "[[site]]\nroute = [{ path = \"/\", respond = \"hi\" }, { path = \"/a/\", files = \"public\" }]\n");
+    let said = place.ask();
+    assert!(said.code == Some(0) && said.out.ends_with("\r\n\r\nhi"), "{said:?}");
+    assert!(!said.err.contains("LG0210"), "{}", said.err);
+}
+
+#[test]
+fn a_file_with_mistakes_has_them_told_in_the_state_directory_that_it_names() {
+    let place = Place::new();
+    let path = place.write("web/lodger.toml", &format!("[server]\nstate-dir = \"../state\"\n{}", BAD.replace("[server]\n", "")));
+    let said = place.ask();
+    assert!(said.out.contains("503"), "{said:?}");
+    let told = fs::read_to_string(place.path("state/config-errors.txt")).unwrap();
+    assert!(told.contains(&format!(" GMT: {} cannot be used\n\n", shown(&path))) && told.contains("did you mean `threads`?"), "{told}");
 }

@@ -46,6 +46,8 @@ impl Resolve<'_> {
             }
             ("respond-template", Value::Path(file)) => {
                 self.check_path(file, first, Wanted::File);
+                let path = self.own_path(section);
+                self.check_template(file, first, path.as_ref());
                 self.respond(section, RespondBody::Template(file.clone())).map(Handler::Respond)
             }
             ("proxy", Value::Text(to)) => self.proxy(section, to, first).map(Handler::Proxy),

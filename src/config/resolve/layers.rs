@@ -89,6 +89,19 @@ impl Resolve<'_> {
         }
     }
 
+    /// Notes pages behind a log-in that shared caches are told to keep. `around` is the site of a route; what it says of itself is told once, there.
+    pub(super) fn check_shared_cache(&mut self, section: &Section, around: &Section) {
+        let auth = section.one("auth").or(around.one("auth"));
+        let is_locked = auth.and_then(|auth| auth.text("kind")).is_some_and(|(kind, _)| kind != "none");
+        let Some((text, _)) = section.text("cache").or(around.text("cache")).filter(|_| is_locked) else { return };
+        let own = section.found("cache").map(|found| &found.span).or(section.one("auth").map(|auth| &auth.span));
+        let is_shared = |part: &str| matches!(part.trim().split('=').next(), Some(name) if ["public", "s-maxage"].iter().any(|known| name.eq_ignore_ascii_case(known)));
+        if let Some(span) = own.filter(|_| text.split(',').any(is_shared)) {
+            let hint = "say `private` there: cache = \"private, max-age=3600\"";
+            self.mistakes.push(mistakes::conflict(span.clone(), "`cache` lets shared caches keep pages that are behind a log-in", hint).warning());
+        }
+    }
+
     fn auth(&mut self, section: &Section) -> Option<Arc<Auth>> {
         let Some((kind, kind_found)) = section.text("kind") else {
             self.missing(section, Table::Auth, "kind");
@@ -123,6 +136,7 @@ impl Resolve<'_> {
             return None;
         };
         self.check_path(path, found, Wanted::File);
+        self.users.push((found.span.clone(), path.clone()));
         Some(path.clone())
     }
 

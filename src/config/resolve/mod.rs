@@ -1,9 +1,11 @@
 //! What the values of a file mean together. Every mistake is collected, none ends the search.
 
+mod exposed;
 mod handler;
 mod layers;
 mod policy;
 mod site;
+mod template;
 
 use super::{
     address::Network,
@@ -31,12 +33,13 @@ pub(super) struct Resolved {
     pub(super) mistakes: Vec<Mistake>,
 }
 
-/// Finds out what a file means. `folder` is its own.
-pub(super) fn resolve(root: &Section, folder: &Path) -> Resolved {
-    let mut resolve = Resolve { folder, mistakes: Vec::new(), apps: Vec::new(), max_body: None, request_timeout: Duration::ZERO };
+/// Finds out what a file means. `folder` is its own, `filled` are the files whose text stands in it.
+pub(super) fn resolve(root: &Section, folder: &Path, filled: &[(Range<usize>, PathBuf)]) -> Resolved {
+    let mut resolve = Resolve { folder, mistakes: Vec::new(), apps: Vec::new(), users: Vec::new(), max_body: None, request_timeout: Duration::ZERO };
     let nothing = Section::default();
     let server = resolve.server(root.one("server").unwrap_or(&nothing));
     let sites = resolve.sites(root.many("site"));
+    resolve.check_exposed(&sites, filled);
     Resolved { server, sites, apps: resolve.apps, mistakes: resolve.mistakes }
 }
 
@@ -44,6 +47,8 @@ struct Resolve<'a> {
     folder: &'a Path,
     mistakes: Vec<Mistake>,
     apps: Vec<(String, Range<usize>)>,
+    /// Files with users, with their places.
+    users: Vec<(Range<usize>, PathBuf)>,
     /// These of `[server]`, for routes that have none.
     max_body: Option<u64>,
     request_timeout: Duration,

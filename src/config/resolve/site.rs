@@ -27,9 +27,11 @@ impl Resolve<'_> {
         self.check_switches(section, &hosts);
         let policy = self.policy(section);
         let layers = self.layers(section, None);
+        self.check_shared_cache(section, section);
         let mut routes = Vec::new();
         let mut places = Vec::new();
         for route in section.many("route") {
+            self.check_shared_cache(route, section);
             if let Some(resolved) = self.route(route, &policy, &layers) {
                 routes.push(resolved);
                 places.push(route.found("path").map_or_else(|| route.span.clone(), |found| found.span.clone()));
@@ -206,7 +208,11 @@ fn place_of(pattern: &str) -> String {
 /// Whether `first` answers everything that `second` would.
 fn hides(first: &Route, second: &Route) -> bool {
     let methods = first.methods.is_empty() || !second.methods.is_empty() && second.methods.iter().all(|method| takes(first, method));
-    let header = first.header.is_none() || first.header == second.header;
+    let header = match (&first.header, &second.header) {
+        (None, _) => true,
+        (Some(first), Some(second)) => first.name == second.name && (first.value.is_none() || first.value == second.value),
+        (Some(_), None) => false,
+    };
     methods && header
 }
 
@@ -224,7 +230,7 @@ pub(super) fn method(text: &str) -> Option<Method> {
 }
 
 /// The names in braces of a text.
-fn parameters(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn parameters(text: &str) -> impl Iterator<Item = &str> {
     text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name.strip_prefix('*').unwrap_or(name))
 }
 
