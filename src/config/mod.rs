@@ -47,6 +47,9 @@ use std::{
 /// The largest file that is read, in bytes. 64 MiB: ten thousand sites with a hundred routes each stay below it.
 const LARGEST: usize = 64 * 1024 * 1024;
 
+/// How much later than the time of a route the process itself gives up a request: the route has a page for it, and gives up first.
+const AHEAD: Duration = Duration::from_secs(1);
+
 /// What a `lodger.toml` says: sites, their routes and the settings of the process.
 ///
 /// `lodger::run` reads the file beside the program by itself. Load one to give it to a [`Tree`](crate::handler::Tree) of your own.
@@ -184,7 +187,7 @@ impl Config {
     /// The longest time that a handler is given, where `usual` is that of one without a word about it.
     pub(crate) fn longest_timeout(&self, usual: Duration) -> Option<Duration> {
         let usual = self.server.request_timeout.unwrap_or(usual);
-        self.policies().filter_map(|policy| policy.timeout).chain([usual]).max()
+        self.policies().filter_map(|policy| policy.timeout).map(|timeout| timeout + AHEAD).chain([usual]).max()
     }
 
     /// The largest body that any route takes; `None` where one takes every body.

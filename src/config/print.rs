@@ -72,7 +72,7 @@ This page is made from the table of keys in the program; `config reference` prin
 The file lies beside the program. `--config PATH` and the variable `LODGER_CONFIG` name another. It is TOML. Relative paths are relative to the folder of the file. Durations and sizes are texts with a unit, `\"30s\"`,
 `\"16MiB\"`. An unknown key is a mistake. `${NAME}` in a text is the variable NAME, `${file:PATH}` the text of a file, `$${` a dollar sign and a brace.
 
-`check` shows every mistake; `config show` shows every value and where it comes from. A changed file is taken over by the next request, without losing one that is under way; only `[server]` waits for the next process.
+`check` shows every mistake; `config show` shows every value and where it comes from. A changed file is in force within a second of being there whole, without losing a request that is under way; only `[server]` waits for the next process.
 A file with mistakes changes nothing while a process has an earlier one to go on with; else visitors see 503.
 
 Keys of a site hold for all its routes, and a route may say otherwise. Limits of a site count all its requests together, those of a route its own.

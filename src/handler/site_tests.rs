@@ -207,6 +207,24 @@ async fn what_a_handler_fails_with_gets_the_page_of_its_site() {
 }
 
 #[tokio::test]
+async fn a_file_without_a_site_leaves_the_app_where_it_is() {
+    for text in ["", "# nothing yet\n", "[server]\nmax-body = \"1MiB\"\n"] {
+        let tree = tree(text).with_app("app", app("app"));
+        assert!(get(&tree, "/x").await.1.starts_with("app GET /x"), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waited_too_long_sees_the_page_of_the_site() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("504"), "too long").unwrap();
+    let text = "[server]\nrequest-timeout = \"2s\"\n[[site]]\n[site.error-pages]\n504 = \"504\"\n";
+    let endless = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<String>, crate::BoxError>>());
+    let tree = tree_in(folder.path(), text).with_app("app", endless);
+    assert_eq!(get(&tree, "/").await, (504, "too long".to_owned()));
+}
+
+#[tokio::test]
 async fn pages_behind_a_lock_are_kept_by_no_shared_cache() {
     let toml = "[[site]]\ncache = \"1h\"\n[[site.route]]\npath = \"/\"\nrespond = \"x\"\n[[site.route]]\npath = \"/api\"\nrespond = \"x\"\nauth = { kind = \"bearer\", tokens = \"0123456789abcdef\" }\n";
     let tree = tree(toml);
@@ -269,10 +287,10 @@ async fn an_app_that_the_program_does_not_have_is_a_503_with_a_code() {
 async fn only_known_tenants_are_found_and_nobody_names_himself_one() {
     let text = "[[site]]\n[[site.route]]\npath = \"/t/{tenant}/{*rest}\"\ntenants = [\"acme\", \"größe\"]\napp = \"tell\"\n\
                 [[site.route]]\npath = \"/free/\"\napp = \"tell\"\n";
-    let tell = tower::service_fn(|request: http::Request<crate::Body>| async move {
+    let tell = tower::service_fn(|request: Request<Body>| async move {
         let headers = request.headers();
         let said: Vec<String> = headers.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value.as_bytes()))).collect();
-        Ok::<_, std::convert::Infallible>(http::Response::new(said.join(" ")))
+        Ok::<_, std::convert::Infallible>(Response::new(said.join(" ")))
     });
     let tree = tree(text).with_app("tell", tell);
     for (path, expected) in [("/t/acme/x", "acme"), ("/t/%61cme/x", "acme"), ("/t/gr%C3%B6%C3%9Fe/x", "größe")] {
@@ -321,7 +339,7 @@ async fn who_is_kept_out_by_address_is_not_asked_for_a_password() {
 
 /// An app that never answers.
 fn hanging() -> impl crate::app::App {
-    tower::service_fn(|_: http::Request<crate::Body>| std::future::pending::<Result<http::Response<String>, std::convert::Infallible>>())
+    tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<String>, std::convert::Infallible>>())
 }
 
 #[tokio::test(start_paused = true)]

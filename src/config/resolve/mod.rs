@@ -12,7 +12,7 @@ use super::{
     file::{Found, Section, Value},
     keys::{self, Table},
     mistakes,
-    model::{Server, Site},
+    model::{Policy, Server, Site},
 };
 use crate::{diagnostic::Mistake, profile::Profile};
 use std::{
@@ -188,19 +188,27 @@ impl Resolve<'_> {
     fn sites(&mut self, sections: &[Section]) -> Vec<Arc<Site>> {
         let only_one = sections.len() == 1;
         let mut sites: Vec<Site> = sections.iter().map(|section| self.site(section, only_one)).collect();
+        if sections.is_empty() {
+            // A file that only says something about the process leaves the app where it is.
+            sites.push(self.site(&Section::default(), true));
+        }
         self.fill_timeouts(&mut sites);
         self.check_hosts(sections, &sites);
         sites.into_iter().map(Arc::new).collect()
     }
 
-    /// Where one route may take longer than the process allows to all, the others are held to the usual time each by itself.
+    /// Gives routes that say nothing the usual time: all of them where one may take longer than the process allows to others, and those of a site with a page of its own for who waited
+    /// too long, which the tree alone knows.
     fn fill_timeouts(&self, sites: &mut [Site]) {
         let usual = self.request_timeout;
-        let mut policies: Vec<_> =
-            sites.iter_mut().flat_map(|site| site.routes.iter_mut().map(|route| &mut route.policy).chain([&mut site.default_policy])).collect();
-        if policies.iter().any(|policy| policy.timeout.is_some_and(|timeout| timeout > usual)) {
-            for policy in &mut policies {
-                policy.timeout.get_or_insert(usual);
+        let takes_longer = |policy: &Policy| policy.timeout.is_some_and(|timeout| timeout > usual);
+        let any_longer = sites.iter().any(|site| site.routes.iter().map(|route| &route.policy).chain([&site.default_policy]).any(takes_longer));
+        for site in sites {
+            let has_page = site.error_pages.server.is_some() || site.error_pages.by_status.contains_key(&GATEWAY_TIMEOUT);
+            if any_longer || has_page {
+                for policy in site.routes.iter_mut().map(|route| &mut route.policy).chain([&mut site.default_policy]) {
+                    policy.timeout.get_or_insert(usual);
+                }
             }
         }
     }
@@ -254,6 +262,9 @@ impl Resolve<'_> {
         }
     }
 }
+
+/// The status for who waited too long.
+const GATEWAY_TIMEOUT: u16 = http::StatusCode::GATEWAY_TIMEOUT.as_u16();
 
 /// What a path has to lead to.
 #[derive(Clone, Copy)]
