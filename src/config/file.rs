@@ -5,7 +5,7 @@ use super::{
     fill::{Lookup, files, fill},
     hide::{Filled, is_secret},
     keys::{self, Key, Kind, Table},
-    mistakes,
+    mistakes, syntax,
 };
 use crate::diagnostic::{Lines, Mistake};
 use std::{
@@ -116,13 +116,20 @@ impl Walk<'_> {
     /// Notes what is no TOML: of a line the first mistake, since the others come of it. So does much of what was found in these lines, and in all that follow a broken header.
     fn syntax(&mut self, text: &str, errors: &[toml::de::Error]) {
         let lines = Lines::of(text);
+        let open = syntax::list_left_open(text, &lines, errors);
         let line = |mistake: &Mistake| mistake.span.as_ref().map(|span| lines.line(span.start));
         let mut broken: BTreeMap<Option<usize>, Mistake> = BTreeMap::new();
-        for mistake in errors.iter().take(MOST).map(mistakes::syntax) {
+        for mistake in errors.iter().take(MOST).map(|error| syntax::mistake(text, error)) {
             broken.entry(line(&mistake)).or_insert(mistake);
         }
+        // All that follows a list without an end stands in it.
+        let first_in_list = open.as_ref().map_or(usize::MAX, |span| lines.line(span.start));
+        if let Some(open) = open {
+            broken.retain(|line, _| line.is_none_or(|line| line < first_in_list));
+            broken.insert(Some(first_in_list), syntax::open_list(open));
+        }
         let is_header = |line: &usize| lines.start(*line).and_then(|start| text.get(start..)).is_some_and(|rest| rest.trim_start().starts_with('['));
-        let header = broken.keys().flatten().find(|line| is_header(line)).copied().unwrap_or(usize::MAX);
+        let header = broken.keys().flatten().find(|line| is_header(line)).copied().unwrap_or(usize::MAX).min(first_in_list);
         self.mistakes.retain(|mistake| {
             let has_place = mistake.span.as_ref().is_some_and(|span| !span.is_empty());
             has_place && !broken.contains_key(&line(mistake)) && line(mistake).is_some_and(|line| line < header)
@@ -132,6 +139,8 @@ impl Walk<'_> {
 
     fn table(&mut self, table: Table, entries: &DeTable<'_>, span: Range<usize>) -> Section {
         let mut section = Section { span, ..Section::default() };
+        // A name that was meant for another is told once: what it was meant for is not missing too.
+        section.refused = entries.iter().filter_map(|(name, _)| mistakes::meant(name.get_ref(), table)).collect();
         for (name, value) in entries {
             let key_span = name.span();
             if is_secret(name.get_ref()) {
@@ -176,6 +185,8 @@ impl Walk<'_> {
                     }
                 }
             }
+            // `[[site.route]]` below `[[sites]]`.
+            (Kind::Many(_), DeValue::Table(_)) if section.refused.contains(&key.name) => {}
             (Kind::Many(_), DeValue::Table(_)) => self.mistakes.push(mistakes::wrong_kind(key_span, key, "one table")),
             (Kind::One(_) | Kind::Many(_), other) => self.mistakes.push(mistakes::wrong_kind(value.span(), key, name_of(other))),
             _ => match self.value(key, value) {

@@ -16,24 +16,6 @@ pub(super) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>)
     scored.filter(|(score, _)| *score >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
 }
 
-pub(super) fn syntax(error: &toml::de::Error) -> Mistake {
-    let sentence = error.message().lines().next().unwrap_or("this is no TOML").trim();
-    let says = |words: &[&str]| words.iter().any(|word| sentence.contains(word));
-    let hint = match () {
-        () if says(&["duplicate"]) => "it stands further up already: keep one of the two",
-        () if says(&["escape", "unicode"]) => "a backslash begins an escape: write two of them, or put the text in single quotes",
-        () if says(&["unclosed table"]) => "close the bracket, as in `[server]` and `[[site]]`",
-        () if says(&["array"]) => "a list stands in brackets, with commas between its texts: [\"a\", \"b\"]",
-        () if says(&["key with no value", "unquoted key", "key-value pair"]) => "write `key = value`, with an equals sign between",
-        () if says(&["basic string", "literal string, expected"]) => "close the quotes in the same line",
-        () => "text stands in quotes, durations and sizes too; lists in brackets",
-    };
-    match error.span() {
-        Some(span) => Mistake::at(code::CONFIG_SYNTAX, span, sentence, hint),
-        None => Mistake::of_all(code::CONFIG_SYNTAX, sentence, hint),
-    }
-}
-
 pub(super) fn too_large(limit: usize) -> Mistake {
     let sentence = format!("the file is larger than {} MiB", limit / (1024 * 1024));
     Mistake::of_all(code::CONFIG_UNREADABLE, sentence, "see whether it is the right file")
@@ -45,6 +27,12 @@ pub(super) fn not_utf8(span: Span) -> Mistake {
 
 pub(super) fn unreadable(error: &std::io::Error) -> Mistake {
     Mistake::of_all(code::CONFIG_UNREADABLE, format!("the file cannot be read: {error}"), "see that it exists and may be read by this user")
+}
+
+/// The key that a name which there is not in a table was most likely meant for.
+pub(super) fn meant(name: &str, table: Table) -> Option<&'static str> {
+    let is_known = keys::KEYS.iter().any(|key| key.name == name);
+    if is_known { None } else { did_you_mean(name, keys::of(table).map(|key| key.name)) }
 }
 
 pub(super) fn unknown_key(span: Span, name: &str, table: Table) -> Mistake {
@@ -61,7 +49,7 @@ pub(super) fn unknown_key(span: Span, name: &str, table: Table) -> Mistake {
             tables => format!("it belongs to {}", tables.iter().map(|table| format!("`{}`", table.header())).collect::<Vec<_>>().join(" or ")),
         })
     };
-    let hint = match (elsewhere(), did_you_mean(name, keys::of(table).map(|key| key.name))) {
+    let hint = match (elsewhere(), meant(name, table)) {
         (Some(home), _) => home,
         (None, Some(near)) => format!("did you mean `{near}`?"),
         (None, None) if table == Table::ErrorPages => "pages stand under `400` to `599`, `4xx` or `5xx`".to_owned(),

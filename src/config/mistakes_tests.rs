@@ -120,12 +120,14 @@ fn every_sentence_of_the_source_is_told_by_a_fixture() {
     let sources = [
         include_str!("mistakes.rs"),
         include_str!("file.rs"),
+        include_str!("syntax.rs"),
         include_str!("resolve/mod.rs"),
         include_str!("resolve/exposed.rs"),
         include_str!("resolve/handler.rs"),
         include_str!("resolve/layers.rs"),
         include_str!("resolve/policy.rs"),
         include_str!("resolve/site.rs"),
+        include_str!("resolve/slips.rs"),
         include_str!("resolve/template.rs"),
     ];
     // Of a file that cannot be read, of a program without an app, and of what no file is known to cause.

@@ -16,6 +16,7 @@ pub(crate) mod path;
 pub(crate) mod print;
 mod resolve;
 pub(crate) mod secret;
+mod syntax;
 #[cfg(all(test, feature = "cli"))]
 mod fixture_tests;
 #[cfg(all(test, feature = "cli"))]

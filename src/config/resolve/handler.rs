@@ -96,6 +96,7 @@ impl Resolve<'_> {
         if !begins || host.is_empty() || host.starts_with(['/', '?', '#']) || HeaderValue::from_str(to).is_err() || to.contains(' ') {
             return self.refuse(found, "is a path from the first slash on, or an address with its scheme");
         }
+        self.check_fillings(to, found);
         let status = match section.number("status") {
             None => StatusCode::PERMANENT_REDIRECT,
             Some(status) => match section.found("status") {

@@ -5,6 +5,7 @@ mod handler;
 mod layers;
 mod policy;
 mod site;
+mod slips;
 mod template;
 
 use super::{
@@ -145,6 +146,7 @@ impl Resolve<'_> {
             Some(name.to_owned())
         });
         let log = section.text("log").and_then(|(text, found)| {
+            self.check_levels(text, found)?;
             if text.parse::<tracing_subscriber::filter::Targets>().is_err() {
                 self.mistakes.push(mistakes::wrong_value(found.span.clone(), found.key, "is a level, or levels by target"));
                 return None;
