@@ -35,10 +35,28 @@ pub(super) fn meant(name: &str, table: Table) -> Option<&'static str> {
     if is_known { None } else { did_you_mean(name, keys::of(table).map(|key| key.name)) }
 }
 
-pub(super) fn unknown_key(span: Span, name: &str, table: Table) -> Mistake {
+/// The line that begins a table, which may stand in a site and in a route.
+fn header(table: Table, in_route: bool) -> String {
+    match table {
+        Table::Auth if in_route => "[site.route.auth]".to_owned(),
+        Table::Cors if in_route => "[site.route.cors]".to_owned(),
+        table => table.header(),
+    }
+}
+
+/// How a table is written, above its keys or in one line.
+pub(super) fn how_to_begin(table: Table, in_route: bool) -> String {
+    let line = match table {
+        Table::Auth => "auth = { kind = \"basic\", users = \"../private/users.htpasswd\" }",
+        _ => "cors = { origins = \"*\" }",
+    };
+    format!("write `{}` above its keys, or in one line: {line}", header(table, in_route))
+}
+
+pub(super) fn unknown_key(span: Span, name: &str, table: Table, in_route: bool) -> Mistake {
     let place = match table {
         Table::Root => "at the top of the file".to_owned(),
-        table => format!("in `{}`", table.header()),
+        table => format!("in `{}`", header(table, in_route)),
     };
     let elsewhere = || {
         keys::KEYS.iter().find(|key| key.name == name).map(|key| match key.tables {
@@ -70,8 +88,9 @@ pub(super) fn wrong_kind(span: Span, key: &Key, found: &str) -> Mistake {
         Kind::Many(_) => "a list of tables",
     };
     let hint = match key.kind {
-        Kind::One(table) => format!("write `{}` above its keys", table.header()),
+        Kind::One(table) => format!("write `{}` above its keys", header(table, false)),
         Kind::Many(table) => format!("write `{}`, with two brackets, above each", table.header()),
+        _ if key.name == "maintenance" => "the name of a file; make it to close the site: maintenance = \"maintenance.html\"".to_owned(),
         _ => example(key),
     };
     Mistake::at(code::CONFIG_WRONG_VALUE, span, format!("`{}` is {wanted}, and this is {found}", key.name), hint)
@@ -97,9 +116,9 @@ pub(super) fn wrong_choice(span: Span, key: &Key, found: &str, choices: &[&str])
     Mistake::at(code::CONFIG_WRONG_VALUE, span, format!("`{}` is one of {all}, and not \"{found}\"", key.name), hint)
 }
 
-pub(super) fn missing(span: Span, table: Table, name: &str) -> Mistake {
+pub(super) fn missing(span: Span, table: Table, in_route: bool, name: &str) -> Mistake {
     let hint = keys::find(table, name).map_or_else(String::new, example);
-    Mistake::at(code::CONFIG_MISSING, span, format!("`{}` needs `{name}`", table.header()), hint)
+    Mistake::at(code::CONFIG_MISSING, span, format!("`{}` needs `{name}`", header(table, in_route)), hint)
 }
 
 pub(super) fn no_handler(span: Span) -> Mistake {
@@ -125,14 +144,24 @@ pub(super) fn not_filled(span: Span, sentence: String, hint: &str) -> Mistake {
     Mistake::at(code::CONFIG_NOT_FILLED, span, sentence, hint)
 }
 
-pub(super) fn no_file(span: Span, key: &str, path: &Path, what: &str) -> Mistake {
+pub(super) fn no_file(span: Span, key: &str, path: &Path, what: &str, near: Option<String>) -> Mistake {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let sentence = format!("`{key}` names {}, which {what}", path.display());
-    Mistake::at(code::CONFIG_NO_FILE, span, sentence, "paths are relative to the folder of this file; capitals count").warning()
+    let hint = near.unwrap_or_else(|| "paths are relative to the folder of this file; capitals count".to_owned());
+    Mistake::at(code::CONFIG_NO_FILE, span, sentence, hint).warning()
 }
 
 pub(super) fn no_host(span: Span, host: &str) -> Mistake {
-    let hint = "write it without a scheme, a port and a path: \"example.org\", or \"*.example.org\" for every name below";
+    // What was meant, where it is plain: the host of an address, or several in one text.
+    let bare = host.split_once("://").map_or(host, |(_, rest)| rest).split(['/', ':']).next().unwrap_or_default();
+    let several: Vec<&str> = host.split([',', ' ']).filter(|part| !part.is_empty()).collect();
+    let are_hosts = several.len() > 1 && several.iter().all(|part| part.contains('.') && super::host::of_person(part).is_some());
+    let hint = match host {
+        "*" => "for all hosts: `default = true`, without `hosts`".to_owned(),
+        _ if are_hosts => format!("a list: `[{}]`", several.iter().map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(", ")),
+        _ if bare != host && super::host::of_person(bare).is_some() => format!("write the host alone: \"{bare}\""),
+        _ => "write it without a scheme, a port and a path: \"example.org\", or \"*.example.org\" for every name below".to_owned(),
+    };
     Mistake::at(code::CONFIG_HOSTS, span, format!("`{host}` is no host"), hint)
 }
 

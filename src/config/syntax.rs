@@ -52,7 +52,7 @@ fn habit(text: &str, span: &Range<usize>) -> Option<(Range<usize>, String, Strin
     }
     let value = line.find('=').map_or(0, |at| at + 1);
     let quote = line.get(value..)?.char_indices().find(|(_, char)| "“”„‟‘’‚«»".contains(*char));
-    let is_text = line.get(value..).is_some_and(|text| text.trim_start().starts_with(['"', '\'']));
+    let is_text = line.get(value..).is_some_and(|text| text.trim_start().starts_with(is_quote));
     // In a text with straight quotes all others are letters, unless one was to end it.
     if let Some((at, char)) = quote.filter(|_| !is_text || rest.is_empty()) {
         return found(value + at, char.len_utf8(), "these are quotes as word processors make them", "write the straight quote `\"`");
@@ -69,7 +69,7 @@ fn habit(text: &str, span: &Range<usize>) -> Option<(Range<usize>, String, Strin
     let at = span.start - start + word.trim_end().len();
     match () {
         () if rest.starts_with(';') => found(line.len() - rest.len(), 1, "nothing stands behind a value", "take the `;` away"),
-        () if !word.contains(['"', '\'']) && word.trim_end().len() > 1 && word.trim_end().ends_with(';') => {
+        () if !word.contains(is_quote) && word.trim_end().len() > 1 && word.trim_end().ends_with(';') => {
             found(at - 1, 1, "nothing stands behind a value", "take the `;` away")
         }
         () => None,
@@ -78,7 +78,7 @@ fn habit(text: &str, span: &Range<usize>) -> Option<(Range<usize>, String, Strin
 
 /// Where a list begins that has no end, so that the parser takes the lines that follow for values in it.
 pub(super) fn list_left_open(text: &str, lines: &Lines, errors: &[toml::de::Error]) -> Option<Range<usize>> {
-    let stumbled = errors.iter().find(|error| error.message().contains("array") && !error.message().contains("array table"))?.span()?;
+    let stumbled = errors.iter().find(|error| error.message().contains("array") && !error.message().contains("unclosed"))?.span()?;
     let after = lines.line(stumbled.start);
     let line = |number: usize| lines.start(number).and_then(|start| text.get(start..)?.lines().next());
     let begins_anew = |text: &str| is_key(text) || text.trim_start().starts_with("[[") || is_heading(text);
@@ -102,6 +102,10 @@ pub(super) fn list_left_open(text: &str, lines: &Lines, errors: &[toml::de::Erro
 
 pub(super) fn open_list(span: Range<usize>) -> Mistake {
     Mistake::at(code::CONFIG_SYNTAX, span, "the list that begins here is not closed", "put a `]` at its end")
+}
+
+fn is_quote(char: char) -> bool {
+    "\"'".contains(char)
 }
 
 /// Whether a line looks like `key = …`.

@@ -246,13 +246,13 @@ impl Resolve<'_> {
                 Wanted::Any => "is not there",
             };
             let shown = path.strip_prefix(self.folder).unwrap_or(path);
-            self.mistakes.push(mistakes::no_file(found.span.clone(), found.key.name, shown, what));
+            self.mistakes.push(mistakes::no_file(found.span.clone(), found.key.name, shown, what, slips::near(self.folder, path)));
         }
     }
 
     fn missing(&mut self, section: &Section, table: Table, name: &str) {
         if !section.refused.contains(&name) {
-            self.mistakes.push(mistakes::missing(section.span.clone(), table, name));
+            self.mistakes.push(mistakes::missing(section.span.clone(), table, section.in_route, name));
         }
     }
 }

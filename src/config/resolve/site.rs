@@ -76,7 +76,7 @@ impl Resolve<'_> {
     fn without_hosts(&mut self, section: &Section) {
         if !section.refused.contains(&"hosts") {
             let hint = "name its hosts, or say `default = true` for all hosts that no other site has";
-            self.mistakes.push(Mistake { hint: hint.to_owned(), ..mistakes::missing(section.span.clone(), Table::Site, "hosts") });
+            self.mistakes.push(Mistake { hint: hint.to_owned(), ..mistakes::missing(section.span.clone(), Table::Site, false, "hosts") });
         }
     }
 

@@ -2,12 +2,16 @@
 
 use super::{Resolve, Section};
 use crate::config::{file::Found, keys, mistakes, path};
+use std::path::Path;
 
 /// Names with which other servers fill in a redirect.
 const NAMES_OF_OTHERS: [&str; 6] = ["request_uri", "uri", "host", "http_host", "scheme", "args"];
 
 /// What the log may be told to let through.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// How many entries of a folder are looked at.
+const MOST: usize = 10_000;
 
 impl Resolve<'_> {
     /// Refuses a word that is no level: the log takes it for the name of a target, and says nothing of all the others.
@@ -83,4 +87,19 @@ fn idiom(path: &str) -> Option<(String, String)> {
         before.push('/');
     }
     None
+}
+
+/// What was meant by a path that leads nowhere: the same in other capitals, or beside the file instead of at the top of the machine.
+pub(super) fn near(folder: &Path, path: &Path) -> Option<String> {
+    let written = path.file_name()?.to_str()?;
+    let alike = |entry: std::fs::DirEntry| entry.file_name().into_string().ok().filter(|name| name.to_lowercase() == written.to_lowercase());
+    let entries = path.parent().and_then(|parent| parent.read_dir().ok());
+    if let Some(name) = entries.and_then(|entries| entries.take(MOST).flatten().find_map(alike)).filter(|name| name != written) {
+        return Some(format!("there is `{name}` in that folder; capitals count"));
+    }
+    let beside = path.strip_prefix("/").ok().filter(|_| !path.starts_with(folder))?;
+    folder
+        .join(beside)
+        .exists()
+        .then(|| format!("did you mean `{}`, without the first slash? paths are relative to the folder of this file", beside.display()))
 }
