@@ -25,6 +25,11 @@ pub(super) fn not_utf8(span: Span) -> Mistake {
     Mistake::at(code::CONFIG_SYNTAX, span, "the file is not UTF-8", "save it as UTF-8; an editor that says \"ANSI\" or \"Latin-1\" does not")
 }
 
+pub(super) fn none_beside_program(path: &Path) -> Mistake {
+    let sentence = format!("there is no lodger.toml beside the program ({})", path.display());
+    Mistake::of_all(code::CONFIG_UNREADABLE, sentence, "put one there, or name it with the variable LODGER_CONFIG")
+}
+
 pub(super) fn unreadable(error: &std::io::Error) -> Mistake {
     Mistake::of_all(code::CONFIG_UNREADABLE, format!("the file cannot be read: {error}"), "see that it exists and may be read by this user")
 }

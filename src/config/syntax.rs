@@ -47,8 +47,8 @@ fn habit(text: &str, span: &Range<usize>) -> Option<(Range<usize>, String, Strin
     // Where the parser stands, and what is left of the line.
     let rest = line.get(span.start - start..)?;
     let stumbled = |sign: char| rest.starts_with(sign) || text.get(span.clone()).is_some_and(|text| text.contains(sign));
-    if let Some(at) = line.find('\u{A0}').filter(|_| stumbled('\u{A0}')) {
-        return found(at, '\u{A0}'.len_utf8(), "an invisible no-break space stands here", "delete it and type a plain space");
+    if let Some(at) = rest.find('\u{A0}').filter(|_| stumbled('\u{A0}')) {
+        return found(span.start - start + at, '\u{A0}'.len_utf8(), "an invisible no-break space stands here", "delete it and type a plain space");
     }
     let value = line.find('=').map_or(0, |at| at + 1);
     let quote = line.get(value..)?.char_indices().find(|(_, char)| "“”„‟‘’‚«»".contains(*char));
