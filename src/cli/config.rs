@@ -3,7 +3,7 @@
 use super::{args::ConfigVerb, exit};
 use crate::{
     config::{Config, Mistakes, locate::locate, print as printed},
-    diagnostic::codes as code,
+    diagnostic::{Severity, codes as code},
     error::{Blame, Error},
     run::report,
 };
@@ -64,7 +64,10 @@ fn find(told: Option<&Path>) -> Result<PathBuf, ExitCode> {
 /// Tells why a file cannot be used.
 fn refuse(mistakes: &Mistakes) -> ExitCode {
     tell(mistakes);
-    let _ = writeln!(io::stderr(), "{}: {}", mistakes.path().display(), counted(mistakes.len(), "mistake"));
+    let warnings = mistakes.iter().filter(|mistake| mistake.severity == Severity::Warning).count();
+    let errors = counted(mistakes.len() - warnings, "mistake");
+    let found = if warnings == 0 { errors } else { format!("{errors} and {}", counted(warnings, "warning")) };
+    let _ = writeln!(io::stderr(), "{}: {}", mistakes.path().display(), found);
     let unreadable = mistakes.iter().any(|mistake| mistake.code == code::CONFIG_UNREADABLE);
     ExitCode::from(if unreadable { exit::IO } else { exit::PROBLEMS })
 }

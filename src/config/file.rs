@@ -5,7 +5,7 @@ use super::{
     fill::{Lookup, files, fill},
     hide::{Filled, is_secret},
     keys::{self, Key, Kind, Table},
-    mistakes,
+    mistakes, syntax,
 };
 use crate::diagnostic::{Lines, Mistake};
 use std::{
@@ -28,6 +28,8 @@ pub(super) struct Section {
     pub(super) tables: BTreeMap<&'static str, Vec<Self>>,
     /// Keys that stand there with a value that was refused, and is told already.
     pub(super) refused: Vec<&'static str>,
+    /// Whether it is a route or stands in one.
+    pub(super) in_route: bool,
     /// Pages by `404`, `4xx` and `5xx`, in `[site.error-pages]` alone.
     pub(super) pages: Vec<(String, Found)>,
 }
@@ -106,7 +108,7 @@ impl Walk<'_> {
     /// Reads the text of a file as far as it can be read, and notes every mistake.
     pub(super) fn read(&mut self, text: &str) -> Section {
         let (table, errors) = DeTable::parse_recoverable(text);
-        let section = self.table(Table::Root, table.get_ref(), 0..0);
+        let section = self.table(Table::Root, table.get_ref(), 0..0, false);
         if !errors.is_empty() {
             self.syntax(text, &errors);
         }
@@ -116,13 +118,20 @@ impl Walk<'_> {
     /// Notes what is no TOML: of a line the first mistake, since the others come of it. So does much of what was found in these lines, and in all that follow a broken header.
     fn syntax(&mut self, text: &str, errors: &[toml::de::Error]) {
         let lines = Lines::of(text);
+        let open = syntax::list_left_open(text, &lines, errors);
         let line = |mistake: &Mistake| mistake.span.as_ref().map(|span| lines.line(span.start));
         let mut broken: BTreeMap<Option<usize>, Mistake> = BTreeMap::new();
-        for mistake in errors.iter().take(MOST).map(mistakes::syntax) {
+        for mistake in errors.iter().take(MOST).map(|error| syntax::mistake(text, error)) {
             broken.entry(line(&mistake)).or_insert(mistake);
         }
+        // All that follows a list without an end stands in it.
+        let first_in_list = open.as_ref().map_or(usize::MAX, |span| lines.line(span.start));
+        if let Some(open) = open {
+            broken.retain(|line, _| line.is_none_or(|line| line < first_in_list));
+            broken.insert(Some(first_in_list), syntax::open_list(open));
+        }
         let is_header = |line: &usize| lines.start(*line).and_then(|start| text.get(start..)).is_some_and(|rest| rest.trim_start().starts_with('['));
-        let header = broken.keys().flatten().find(|line| is_header(line)).copied().unwrap_or(usize::MAX);
+        let header = broken.keys().flatten().find(|line| is_header(line)).copied().unwrap_or(usize::MAX).min(first_in_list);
         self.mistakes.retain(|mistake| {
             let has_place = mistake.span.as_ref().is_some_and(|span| !span.is_empty());
             has_place && !broken.contains_key(&line(mistake)) && line(mistake).is_some_and(|line| line < header)
@@ -130,8 +139,10 @@ impl Walk<'_> {
         self.mistakes.extend(broken.into_values());
     }
 
-    fn table(&mut self, table: Table, entries: &DeTable<'_>, span: Range<usize>) -> Section {
-        let mut section = Section { span, ..Section::default() };
+    fn table(&mut self, table: Table, entries: &DeTable<'_>, span: Range<usize>, in_route: bool) -> Section {
+        let mut section = Section { span, in_route: in_route || table == Table::Route, ..Section::default() };
+        // A name that was meant for another is told once: what it was meant for is not missing too.
+        section.refused = entries.iter().filter_map(|(name, _)| mistakes::meant(name.get_ref(), table)).collect();
         for (name, value) in entries {
             let key_span = name.span();
             if is_secret(name.get_ref()) {
@@ -144,7 +155,7 @@ impl Walk<'_> {
                         section.pages.push((name.get_ref().to_string(), found));
                     }
                 }
-                None => self.mistakes.push(mistakes::unknown_key(key_span, name.get_ref(), table)),
+                None => self.mistakes.push(mistakes::unknown_key(key_span, name.get_ref(), table, section.in_route)),
             }
         }
         section
@@ -162,21 +173,27 @@ impl Walk<'_> {
     fn entry(&mut self, key: &'static Key, value: &Spanned<DeValue<'_>>, key_span: Range<usize>, section: &mut Section) {
         match (key.kind, value.get_ref()) {
             (Kind::One(table), DeValue::Table(entries)) => {
-                let inner = self.table(table, entries, key_span);
+                let inner = self.table(table, entries, key_span, section.in_route);
                 section.tables.insert(key.name, vec![inner]);
             }
             (Kind::Many(table), DeValue::Array(items)) => {
                 for item in items.iter() {
                     match item.get_ref() {
                         DeValue::Table(entries) => {
-                            let inner = self.table(table, entries, header(item.span(), &key_span));
+                            let inner = self.table(table, entries, header(item.span(), &key_span), section.in_route);
                             section.tables.entry(key.name).or_default().push(inner);
                         }
                         other => self.mistakes.push(mistakes::wrong_kind(item.span(), key, name_of(other))),
                     }
                 }
             }
+            // `[[site.route]]` below `[[sites]]`.
+            (Kind::Many(_), DeValue::Table(_)) if section.refused.contains(&key.name) => {}
             (Kind::Many(_), DeValue::Table(_)) => self.mistakes.push(mistakes::wrong_kind(key_span, key, "one table")),
+            (Kind::One(table), other) if matches!(table, Table::Auth | Table::Cors) => {
+                let mistake = mistakes::wrong_kind(value.span(), key, name_of(other));
+                self.mistakes.push(Mistake { hint: mistakes::how_to_begin(table, section.in_route), ..mistake });
+            }
             (Kind::One(_) | Kind::Many(_), other) => self.mistakes.push(mistakes::wrong_kind(value.span(), key, name_of(other))),
             _ => match self.value(key, value) {
                 Some(found) => drop(section.values.insert(key.name, found)),
@@ -224,7 +241,7 @@ impl Walk<'_> {
             },
             Kind::Size => match size(&text) {
                 Some(size) => return Some(Value::Size(size)),
-                None => mistakes::wrong_value(span.clone(), key, "is a number above zero with its unit: B, KiB, MiB, GiB"),
+                None => mistakes::wrong_value(span.clone(), key, "is a number above zero with its unit: B, KB, MB, GB, KiB, MiB, GiB"),
             },
             Kind::Path if text.is_empty() => mistakes::wrong_value(span.clone(), key, "is empty"),
             Kind::Path if text.contains('\0') => mistakes::wrong_value(span.clone(), key, "holds a NUL byte"),

@@ -16,24 +16,6 @@ pub(super) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>)
     scored.filter(|(score, _)| *score >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
 }
 
-pub(super) fn syntax(error: &toml::de::Error) -> Mistake {
-    let sentence = error.message().lines().next().unwrap_or("this is no TOML").trim();
-    let says = |words: &[&str]| words.iter().any(|word| sentence.contains(word));
-    let hint = match () {
-        () if says(&["duplicate"]) => "it stands further up already: keep one of the two",
-        () if says(&["escape", "unicode"]) => "a backslash begins an escape: write two of them, or put the text in single quotes",
-        () if says(&["unclosed table"]) => "close the bracket, as in `[server]` and `[[site]]`",
-        () if says(&["array"]) => "a list stands in brackets, with commas between its texts: [\"a\", \"b\"]",
-        () if says(&["key with no value", "unquoted key", "key-value pair"]) => "write `key = value`, with an equals sign between",
-        () if says(&["basic string", "literal string, expected"]) => "close the quotes in the same line",
-        () => "text stands in quotes, durations and sizes too; lists in brackets",
-    };
-    match error.span() {
-        Some(span) => Mistake::at(code::CONFIG_SYNTAX, span, sentence, hint),
-        None => Mistake::of_all(code::CONFIG_SYNTAX, sentence, hint),
-    }
-}
-
 pub(super) fn too_large(limit: usize) -> Mistake {
     let sentence = format!("the file is larger than {} MiB", limit / (1024 * 1024));
     Mistake::of_all(code::CONFIG_UNREADABLE, sentence, "see whether it is the right file")
@@ -43,14 +25,43 @@ pub(super) fn not_utf8(span: Span) -> Mistake {
     Mistake::at(code::CONFIG_SYNTAX, span, "the file is not UTF-8", "save it as UTF-8; an editor that says \"ANSI\" or \"Latin-1\" does not")
 }
 
+pub(super) fn none_beside_program(path: &Path) -> Mistake {
+    let sentence = format!("there is no lodger.toml beside the program ({})", path.display());
+    Mistake::of_all(code::CONFIG_UNREADABLE, sentence, "put one there, or name it with the variable LODGER_CONFIG")
+}
+
 pub(super) fn unreadable(error: &std::io::Error) -> Mistake {
     Mistake::of_all(code::CONFIG_UNREADABLE, format!("the file cannot be read: {error}"), "see that it exists and may be read by this user")
 }
 
-pub(super) fn unknown_key(span: Span, name: &str, table: Table) -> Mistake {
+/// The key that a name which there is not in a table was most likely meant for.
+pub(super) fn meant(name: &str, table: Table) -> Option<&'static str> {
+    let is_known = keys::KEYS.iter().any(|key| key.name == name);
+    if is_known { None } else { did_you_mean(name, keys::of(table).map(|key| key.name)) }
+}
+
+/// The line that begins a table, which may stand in a site and in a route.
+fn header(table: Table, in_route: bool) -> String {
+    match table {
+        Table::Auth if in_route => "[site.route.auth]".to_owned(),
+        Table::Cors if in_route => "[site.route.cors]".to_owned(),
+        table => table.header(),
+    }
+}
+
+/// How a table is written, above its keys or in one line.
+pub(super) fn how_to_begin(table: Table, in_route: bool) -> String {
+    let line = match table {
+        Table::Auth => "auth = { kind = \"basic\", users = \"../private/users.htpasswd\" }",
+        _ => "cors = { origins = \"*\" }",
+    };
+    format!("write `{}` above its keys, or in one line: {line}", header(table, in_route))
+}
+
+pub(super) fn unknown_key(span: Span, name: &str, table: Table, in_route: bool) -> Mistake {
     let place = match table {
         Table::Root => "at the top of the file".to_owned(),
-        table => format!("in `{}`", table.header()),
+        table => format!("in `{}`", header(table, in_route)),
     };
     let elsewhere = || {
         keys::KEYS.iter().find(|key| key.name == name).map(|key| match key.tables {
@@ -61,7 +72,7 @@ pub(super) fn unknown_key(span: Span, name: &str, table: Table) -> Mistake {
             tables => format!("it belongs to {}", tables.iter().map(|table| format!("`{}`", table.header())).collect::<Vec<_>>().join(" or ")),
         })
     };
-    let hint = match (elsewhere(), did_you_mean(name, keys::of(table).map(|key| key.name))) {
+    let hint = match (elsewhere(), meant(name, table)) {
         (Some(home), _) => home,
         (None, Some(near)) => format!("did you mean `{near}`?"),
         (None, None) if table == Table::ErrorPages => "pages stand under `400` to `599`, `4xx` or `5xx`".to_owned(),
@@ -82,8 +93,9 @@ pub(super) fn wrong_kind(span: Span, key: &Key, found: &str) -> Mistake {
         Kind::Many(_) => "a list of tables",
     };
     let hint = match key.kind {
-        Kind::One(table) => format!("write `{}` above its keys", table.header()),
+        Kind::One(table) => format!("write `{}` above its keys", header(table, false)),
         Kind::Many(table) => format!("write `{}`, with two brackets, above each", table.header()),
+        _ if key.name == "maintenance" => "the name of a file; make it to close the site: maintenance = \"maintenance.html\"".to_owned(),
         _ => example(key),
     };
     Mistake::at(code::CONFIG_WRONG_VALUE, span, format!("`{}` is {wanted}, and this is {found}", key.name), hint)
@@ -109,9 +121,9 @@ pub(super) fn wrong_choice(span: Span, key: &Key, found: &str, choices: &[&str])
     Mistake::at(code::CONFIG_WRONG_VALUE, span, format!("`{}` is one of {all}, and not \"{found}\"", key.name), hint)
 }
 
-pub(super) fn missing(span: Span, table: Table, name: &str) -> Mistake {
+pub(super) fn missing(span: Span, table: Table, in_route: bool, name: &str) -> Mistake {
     let hint = keys::find(table, name).map_or_else(String::new, example);
-    Mistake::at(code::CONFIG_MISSING, span, format!("`{}` needs `{name}`", table.header()), hint)
+    Mistake::at(code::CONFIG_MISSING, span, format!("`{}` needs `{name}`", header(table, in_route)), hint)
 }
 
 pub(super) fn no_handler(span: Span) -> Mistake {
@@ -137,14 +149,24 @@ pub(super) fn not_filled(span: Span, sentence: String, hint: &str) -> Mistake {
     Mistake::at(code::CONFIG_NOT_FILLED, span, sentence, hint)
 }
 
-pub(super) fn no_file(span: Span, key: &str, path: &Path, what: &str) -> Mistake {
+pub(super) fn no_file(span: Span, key: &str, path: &Path, what: &str, near: Option<String>) -> Mistake {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let sentence = format!("`{key}` names {}, which {what}", path.display());
-    Mistake::at(code::CONFIG_NO_FILE, span, sentence, "paths are relative to the folder of this file; capitals count").warning()
+    let hint = near.unwrap_or_else(|| "paths are relative to the folder of this file; capitals count".to_owned());
+    Mistake::at(code::CONFIG_NO_FILE, span, sentence, hint).warning()
 }
 
 pub(super) fn no_host(span: Span, host: &str) -> Mistake {
-    let hint = "write it without a scheme, a port and a path: \"example.org\", or \"*.example.org\" for every name below";
+    // What was meant, where it is plain: the host of an address, or several in one text.
+    let bare = host.split_once("://").map_or(host, |(_, rest)| rest).split(['/', ':']).next().unwrap_or_default();
+    let several: Vec<&str> = host.split([',', ' ']).filter(|part| !part.is_empty()).collect();
+    let are_hosts = several.len() > 1 && several.iter().all(|part| part.contains('.') && super::host::of_person(part).is_some());
+    let hint = match host {
+        "*" => "for all hosts: `default = true`, without `hosts`".to_owned(),
+        _ if are_hosts => format!("a list: `[{}]`", several.iter().map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(", ")),
+        _ if bare != host && super::host::of_person(bare).is_some() => format!("write the host alone: \"{bare}\""),
+        _ => "write it without a scheme, a port and a path: \"example.org\", or \"*.example.org\" for every name below".to_owned(),
+    };
     Mistake::at(code::CONFIG_HOSTS, span, format!("`{host}` is no host"), hint)
 }
 

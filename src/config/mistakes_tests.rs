@@ -120,17 +120,21 @@ fn every_sentence_of_the_source_is_told_by_a_fixture() {
     let sources = [
         include_str!("mistakes.rs"),
         include_str!("file.rs"),
+        include_str!("syntax.rs"),
         include_str!("resolve/mod.rs"),
         include_str!("resolve/exposed.rs"),
         include_str!("resolve/handler.rs"),
         include_str!("resolve/layers.rs"),
         include_str!("resolve/policy.rs"),
         include_str!("resolve/site.rs"),
+        include_str!("resolve/slips.rs"),
         include_str!("resolve/template.rs"),
     ];
     // Of a file that cannot be read, of a program without an app, and of what no file is known to cause.
     let elsewhere = [
         "this is no TOML",
+        "there is no lodger.toml beside the program (",
+        "put one there, or name it with the variable LODGER_CONFIG",
         "the file is larger than ",
         "see whether it is the right file",
         "the file cannot be read: ",
@@ -158,6 +162,14 @@ fn a_file_that_is_not_there_is_told_with_its_path() {
         let told = Config::load(&path).unwrap_err().to_string();
         assert!(told.contains("LG0201") && told.contains(&path.display().to_string()) && told.contains("cannot be read"), "{told}");
     }
+}
+
+#[test]
+fn a_program_without_a_file_is_told_so_in_one_line() {
+    // No file lies beside the program of these tests.
+    let told = Config::find().unwrap_err().to_string();
+    assert!(told.starts_with("LG0201: there is no lodger.toml beside the program (/"), "{told}");
+    assert!(!told.contains('\n'), "{told}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub(crate) mod path;
 pub(crate) mod print;
 mod resolve;
 pub(crate) mod secret;
+mod syntax;
 #[cfg(all(test, feature = "cli"))]
 mod fixture_tests;
 #[cfg(all(test, feature = "cli"))]
@@ -83,10 +84,12 @@ impl Config {
     ///
     /// As [`load`](Self::load), and when there is none.
     pub fn find() -> Result<Self, Mistakes> {
-        match locate::locate(None).map_or_else(locate::beside_program, Ok) {
-            Ok(path) => Self::load(path),
-            Err(error) => Err(Mistakes::new(locate::NAME, "", vec![mistakes::unreadable(&error)])),
+        if let Some(path) = locate::locate(None) {
+            return Self::load(path);
         }
+        let path = locate::beside_program().unwrap_or_else(|_| locate::NAME.into());
+        let mistake = mistakes::none_beside_program(&path);
+        Err(Mistakes::of_no_file(path, mistake))
     }
 
     /// Reads a file. Relative paths in it are relative to its folder.

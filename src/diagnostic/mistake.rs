@@ -55,13 +55,20 @@ pub struct Mistakes {
     text: Arc<str>,
     lines: Lines,
     list: Vec<Mistake>,
+    /// Whether it is told in one line, as there is no text to show.
+    in_a_line: bool,
 }
 
 impl Mistakes {
     pub(crate) fn new(path: impl Into<PathBuf>, text: impl Into<Arc<str>>, mut list: Vec<Mistake>) -> Self {
         list.sort_by_key(|mistake| (mistake.span.as_ref().map_or(0, |span| span.start), mistake.severity));
         let text = text.into();
-        Self { path: path.into(), lines: Lines::of(&text), text, list }
+        Self { path: path.into(), lines: Lines::of(&text), text, list, in_a_line: false }
+    }
+
+    /// The one mistake of a program without a file. It is told in one line, for a log.
+    pub(crate) fn of_no_file(path: impl Into<PathBuf>, mistake: Mistake) -> Self {
+        Self { in_a_line: true, ..Self::new(path, "", vec![mistake]) }
     }
 
     /// How many there are.
@@ -107,6 +114,9 @@ impl fmt::Debug for Mistakes {
 impl fmt::Display for Mistakes {
     /// Each with its place, the line that it stands in and what to do; of very many the first.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(only) = self.list.first().filter(|_| self.in_a_line) {
+            return write!(f, "{}: {}; {}", only.code, only.sentence, only.hint);
+        }
         f.write_str(&render::all(&self.path, &self.text, &self.lines, &self.list))
     }
 }

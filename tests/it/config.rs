@@ -103,6 +103,15 @@ fn every_mistake_is_told_with_its_place_and_its_cure() {
 }
 
 #[test]
+fn warnings_are_not_counted_as_mistakes() {
+    let place = Place::new();
+    place.write("web/lodger.toml", "[server]\nthreads = 0\n\n[[site]]\n\n[[site.route]]\npath = \"/*\"\nrespond = \"x\"\n");
+    let said = place.run(&["check"]);
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.ends_with(": 1 mistake and 1 warning\n"), "{}", said.err);
+}
+
+#[test]
 fn a_warning_is_a_problem_and_the_site_is_served_all_the_same() {
     let place = Place::new();
     place.write("web/lodger.toml", "[[site]]\nroute = [{ path = \"/\", files = \"public\" }]\n");

@@ -94,8 +94,12 @@ impl Resolve<'_> {
         // What is filled in is encoded, the rest has to be a header already.
         let host = to.split_once("://").map_or("-", |(_, rest)| rest);
         if !begins || host.is_empty() || host.starts_with(['/', '?', '#']) || HeaderValue::from_str(to).is_err() || to.contains(' ') {
-            return self.refuse(found, "is a path from the first slash on, or an address with its scheme");
+            let why = "is a path from the first slash on, or an address with its scheme";
+            let is_page = [".html", ".htm", ".php"].iter().any(|end| to.ends_with(end));
+            let is_host = host == "-" && to.contains('.') && !is_page && crate::config::host::of_person(to).is_some();
+            return self.refuse_with(found, why, is_host.then(|| format!("did you mean `https://{to}/{{path}}`?")));
         }
+        self.check_fillings(to, found);
         let status = match section.number("status") {
             None => StatusCode::PERMANENT_REDIRECT,
             Some(status) => match section.found("status") {
@@ -134,7 +138,7 @@ impl Resolve<'_> {
                 to if to.starts_with("https://") => "speaks plain HTTP to a server on this machine; TLS is none of its business",
                 _ => "is \"unix:PATH\" or \"http://HOST:PORT\"",
             };
-            return self.refuse(found, why);
+            return self.refuse_with(found, why, before(to, "http://"));
         };
         let host = section.text("proxy-host").and_then(|(text, found)| match HeaderValue::from_str(text) {
             Ok(value) if text.parse::<http::uri::Authority>().is_ok() => Some(value),
@@ -163,7 +167,9 @@ impl Resolve<'_> {
         };
         self.check_path(root, root_found, Wanted::Folder);
         let index = section.texts("index").first().map_or("index.php", |(name, _)| name.as_str());
-        let Some(upstream) = upstream else { return self.refuse(found, "is \"unix:PATH\" or \"HOST:PORT\"") };
+        let Some(upstream) = upstream else {
+            return self.refuse_with(found, "is \"unix:PATH\" or \"HOST:PORT\"", before(to, ""));
+        };
         if let Some(found) = section.found("index").filter(|_| section.texts("index").len() != 1 || !is_name(index)) {
             let hint = "for example: index = \"index.php\"";
             self.mistakes.push(mistakes::conflict(found.span.clone(), "`index` beside `fastcgi` is the name of one script", hint));
@@ -198,6 +204,18 @@ impl Resolve<'_> {
     fn own_path(&self, section: &Section) -> Option<RoutePath> {
         let pattern = path::of_pattern(section.text("path")?.0).ok()?;
         Some(RoutePath { prefix: false, pattern })
+    }
+}
+
+/// What an address lacks at its beginning: that of a socket, or `scheme` of a host with a port.
+fn before(to: &str, scheme: &str) -> Option<String> {
+    match to {
+        to if to.starts_with('/') || to.starts_with("../") => Some(format!("put `unix:` before it: \"unix:{to}\"")),
+        to if !scheme.is_empty() && !to.contains("://") && tcp(to, None).is_some() => Some(format!("put `{scheme}` before it: \"{scheme}{to}\"")),
+        to => to
+            .strip_prefix("http://")
+            .filter(|rest| scheme.is_empty() && tcp(rest, None).is_some())
+            .map(|rest| format!("leave `http://` out: \"{rest}\"")),
     }
 }
 

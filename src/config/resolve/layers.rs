@@ -151,7 +151,7 @@ impl Resolve<'_> {
     fn tokens(&mut self, section: &Section, kind: &Found) -> Option<Vec<Secret>> {
         let tokens = section.texts("tokens");
         if tokens.is_empty() && !section.refused.contains(&"tokens") {
-            self.mistakes.push(mistakes::missing(kind.span.clone(), Table::Auth, "tokens"));
+            self.mistakes.push(mistakes::missing(kind.span.clone(), Table::Auth, section.in_route, "tokens"));
         }
         if tokens.is_empty() {
             return None;

@@ -5,6 +5,7 @@ mod handler;
 mod layers;
 mod policy;
 mod site;
+mod slips;
 mod template;
 
 use super::{
@@ -145,6 +146,7 @@ impl Resolve<'_> {
             Some(name.to_owned())
         });
         let log = section.text("log").and_then(|(text, found)| {
+            self.check_levels(text, found)?;
             if text.parse::<tracing_subscriber::filter::Targets>().is_err() {
                 self.mistakes.push(mistakes::wrong_value(found.span.clone(), found.key, "is a level, or levels by target"));
                 return None;
@@ -252,13 +254,13 @@ impl Resolve<'_> {
                 Wanted::Any => "is not there",
             };
             let shown = path.strip_prefix(self.folder).unwrap_or(path);
-            self.mistakes.push(mistakes::no_file(found.span.clone(), found.key.name, shown, what));
+            self.mistakes.push(mistakes::no_file(found.span.clone(), found.key.name, shown, what, slips::near(self.folder, path)));
         }
     }
 
     fn missing(&mut self, section: &Section, table: Table, name: &str) {
         if !section.refused.contains(&name) {
-            self.mistakes.push(mistakes::missing(section.span.clone(), table, name));
+            self.mistakes.push(mistakes::missing(section.span.clone(), table, section.in_route, name));
         }
     }
 }

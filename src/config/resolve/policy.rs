@@ -6,6 +6,7 @@ use crate::config::{
     mistakes,
     model::{Bandwidth, Per, Policy, Rate},
 };
+use crate::diagnostic::Mistake;
 use std::time::Duration;
 
 /// How many seconds' worth of bytes may go at once where nothing is said.
@@ -55,6 +56,16 @@ impl Resolve<'_> {
             let (sentence, hint) = (format!("`{}` means nothing without `{other}`", found.key.name), format!("add `{other}`, or take it away"));
             self.mistakes.push(mistakes::conflict(found.span.clone(), sentence, hint));
         }
+    }
+
+    /// The same as [`refuse`](Self::refuse), with what was most likely meant.
+    pub(super) fn refuse_with<T>(&mut self, found: &Found, why: &str, hint: Option<String>) -> Option<T> {
+        let mistake = mistakes::wrong_value(found.span.clone(), found.key, why);
+        self.mistakes.push(match hint {
+            Some(hint) => Mistake { hint, ..mistake },
+            None => mistake,
+        });
+        None
     }
 
     pub(super) fn refuse<T>(&mut self, found: &Found, why: &str) -> Option<T> {

@@ -76,7 +76,7 @@ impl Resolve<'_> {
     fn without_hosts(&mut self, section: &Section) {
         if !section.refused.contains(&"hosts") {
             let hint = "name its hosts, or say `default = true` for all hosts that no other site has";
-            self.mistakes.push(Mistake { hint: hint.to_owned(), ..mistakes::missing(section.span.clone(), Table::Site, "hosts") });
+            self.mistakes.push(Mistake { hint: hint.to_owned(), ..mistakes::missing(section.span.clone(), Table::Site, false, "hosts") });
         }
     }
 
@@ -119,6 +119,7 @@ impl Resolve<'_> {
             None => self.refuse(found, "is the name of a header, or its name, a colon and its value"),
         });
         let handler = self.handler(section);
+        self.check_slips(section);
         let own = self.policy(section);
         let policy = Policy { timeout: own.timeout.or(site.timeout), max_body: own.max_body.or(site.max_body).or(self.max_body), ..own };
         let mut layers = self.layers(section, Some(around));
@@ -134,6 +135,11 @@ impl Resolve<'_> {
         };
         match path::of_pattern(text) {
             Ok(pattern) => Some(RoutePath { prefix: pattern.ends_with('/') || pattern.contains("{*"), pattern }),
+            Err(_) if text.starts_with('^') => {
+                let mistake = mistakes::wrong_value(found.span.clone(), found.key, "does not begin with a slash");
+                self.mistakes.push(Mistake { hint: "a path is no regular expression: leave `^` and `$` out".to_owned(), ..mistake });
+                None
+            }
             Err(why) => self.refuse(found, why),
         }
     }
