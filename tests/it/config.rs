@@ -19,12 +19,13 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         for name in ["web", "elsewhere"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
-        // A copy and no link: the kernel says of a running program where the file itself lies.
-        fs::copy(env!("CARGO_BIN_EXE_lodger"), folder.path().join("web/lodger")).unwrap();
+        // Not a copy: a child of another test may hold it open for writing, and the kernel starts no such program. Not a symbolic link: the kernel says of a running program where the
+        // file itself lies.
+        fs::hard_link(env!("CARGO_BIN_EXE_lodger"), folder.path().join("web/lodger")).unwrap();
         Self { folder }
     }
 
