@@ -10,6 +10,7 @@ use crate::{
     life,
     profile::Profile,
     settings::Settings,
+    telemetry::log::REQUESTS,
     trust::Trusted,
 };
 use std::{
@@ -59,12 +60,14 @@ impl Configured {
         }
     }
 
-    /// What the log lets through.
-    pub(crate) fn log(&self) -> Option<&str> {
-        match self {
-            Self::Good(config, _) => config.server().log.as_deref(),
-            Self::Nothing | Self::Broken(..) => None,
+    /// What the log lets through; `None` where the file says nothing about it.
+    pub(crate) fn log(&self) -> Option<String> {
+        let Self::Good(config, _) = self else { return None };
+        let level = config.server().log.as_deref();
+        if config.sites().iter().any(|site| site.log_requests) {
+            return Some(format!("{},{REQUESTS}=info", level.unwrap_or("warn")));
         }
+        level.map(ToOwned::to_owned)
     }
 
     /// Tells what is odd in a file that is used. `apps` are those of the program, where they are known.

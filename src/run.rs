@@ -162,7 +162,7 @@ impl<M, A: IntoApp<M>> Program<A, M> {
     #[cfg(feature = "site")]
     fn configure_with(mut self, told: Option<&Path>, warns: bool) -> Ready<A, M> {
         let configured = Configured::read(told);
-        log::install(configured.log());
+        log::install(configured.log().as_deref());
         log::install_panic_hook();
         if warns {
             configured.warn(self.apps());

@@ -37,6 +37,8 @@ pub(crate) struct Site {
     pub(crate) https_redirect: bool,
     pub(crate) hsts: Option<HeaderValue>,
     pub(crate) security_headers: bool,
+    /// Writes a line for each request into the log.
+    pub(crate) log_requests: bool,
     /// While this file is there, visitors get its text with 503.
     pub(crate) maintenance: Option<PathBuf>,
     pub(crate) error_pages: ErrorPages,

@@ -20,6 +20,7 @@ use crate::{
     diagnostic::codes as code,
     error::BoxError,
     ext::RequestExt as _,
+    telemetry::log::REQUESTS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use std::{
@@ -27,6 +28,7 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
+use tokio::time::Instant;
 
 /// Where certificates are asked for over http (RFC 8555, 8.3). Sending the asker to https could end in a site without one.
 const ACME: &str = "/.well-known/acme-challenge/";
@@ -88,6 +90,7 @@ impl Site {
         host: &str,
         context: impl FnOnce(Arc<str>, bool) -> Context,
     ) -> Result<Answer, BoxError> {
+        let asked = self.settings.log_requests.then(|| Asked::of(&request));
         let is_https = request.scheme() == "https";
         let accept = request.headers().get(header::ACCEPT).cloned();
         let answer = match self.elsewhere(&request, host).or_else(|| self.maintenance()) {
@@ -96,6 +99,9 @@ impl Site {
         };
         let mut answer = with_page(answer, &self.settings.error_pages, accept.as_ref());
         self.add_headers(answer.headers_mut(), is_https);
+        if let Some(asked) = asked {
+            asked.log(&self.settings.name, answer.status());
+        }
         Ok(answer)
     }
 
@@ -149,6 +155,29 @@ impl Site {
                 headers.entry(name).or_insert(HeaderValue::from_static(value));
             }
         }
+    }
+}
+
+/// What the log is told of a request.
+struct Asked {
+    client: String,
+    method: Method,
+    target: String,
+    since: Instant,
+}
+
+impl Asked {
+    fn of(request: &Request<Body>) -> Self {
+        let client = request.remote_addr().map_or_else(|| "-".to_owned(), |client| client.ip().to_string());
+        let target = request.original_uri().unwrap_or(request.uri()).to_string();
+        Self { client, method: request.method().clone(), target, since: Instant::now() }
+    }
+
+    /// The query is left out: what stands there may be a secret, such as a token of a link.
+    fn log(&self, site: &str, status: StatusCode) {
+        let Self { client, method, target, since } = self;
+        let (path, took) = (target.split('?').next().unwrap_or_default(), since.elapsed().as_millis());
+        tracing::info!(target: REQUESTS, "{site}: {client} {method} {path} {} {took} ms", status.as_u16());
     }
 }
 

@@ -59,6 +59,9 @@ pub fn log_layer<S: Subscriber>() -> impl Layer<S> + Send + Sync + 'static {
     LogLayer
 }
 
+/// The target of the line that a site writes for each request.
+pub(crate) const REQUESTS: &str = "lodger::requests";
+
 /// Installs the log, unless the program has installed one of its own. `RUST_LOG` picks what is written, e.g. `debug` or `lodger=info,warn`; without it `configured` does,
 /// and without that warnings and errors are.
 pub(crate) fn install(configured: Option<&str>) {
@@ -131,7 +134,8 @@ struct LogLayer;
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let line = format_line(event);
-        let is_kept = *event.metadata().level() <= Level::WARN && KEPT.try_with(|kept| append(&mut kept.borrow_mut(), &line)).unwrap_or(false);
+        let is_of_request = *event.metadata().level() <= Level::WARN || event.metadata().target() == REQUESTS;
+        let is_kept = is_of_request && KEPT.try_with(|kept| append(&mut kept.borrow_mut(), &line)).unwrap_or(false);
         if !is_kept {
             let _ = write_stderr(&line);
         }

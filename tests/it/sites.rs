@@ -239,3 +239,17 @@ fn a_program_that_makes_its_own_tree_knows_its_apps_and_is_put_into_no_other() {
     let check = Command::new(&program).env_clear().arg("check").stdin(Stdio::null()).output().unwrap();
     assert!(check.status.success(), "{check:?}");
 }
+
+#[test]
+fn a_site_may_have_a_line_in_the_log_for_each_request_every_way() {
+    let toml = "[[site]]\nhosts = [\"a.example\"]\nname = \"shop\"\nlog-requests = true\n[[site.route]]\npath = \"/\"\nrespond = \"here\"\n\
+                [[site]]\nhosts = [\"b.example\"]\n[[site.route]]\npath = \"/\"\nrespond = \"there\"\n";
+    let (_home, program) = home(&stock(), Some(toml));
+    for via in WAYS {
+        let logged = head(&request(&program, &["GET", "/x?secret=1", "--via", via, "--host", "a.example"]));
+        assert!(logged.contains("lodger:info: shop: ") && logged.contains(" GET /x 200 "), "{via}: {logged}");
+        assert!(!logged.contains("secret"), "{via}: {logged}");
+        let silent = head(&request(&program, &["GET", "/x", "--via", via, "--host", "b.example"]));
+        assert!(!silent.contains("GET /x"), "{via}: {silent}");
+    }
+}

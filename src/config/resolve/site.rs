@@ -50,6 +50,7 @@ impl Resolve<'_> {
             https_redirect: section.text("https").is_some_and(|(text, _)| text == "redirect"),
             hsts: hsts(section),
             security_headers: section.flag("security-headers"),
+            log_requests: section.flag("log-requests"),
             maintenance: section.path("maintenance").map(|(path, _)| path.clone()),
             error_pages: section.one("error-pages").map(|pages| self.error_pages(pages)).unwrap_or_default(),
             default_policy: Policy { timeout: policy.timeout, max_body: policy.max_body.or(self.max_body), ..Policy::default() },
