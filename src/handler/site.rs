@@ -315,10 +315,13 @@ impl Ready {
         if read != path && self.table.find(&read, |_| true).is_some_and(|other| is_locked(other.value)) {
             return true;
         }
-        let mut pages = read.match_indices('/').skip(1).filter_map(|(at, _)| self.table.find(read.get(..at)?, |_| true));
+        let mut pages = read.match_indices('/').skip(1).take(DEEPEST).filter_map(|(at, _)| self.table.find(read.get(..at)?, |_| true));
         pages.any(|page| page.rest == Rest::Nothing && is_locked(page.value))
     }
 }
+
+/// How many segments of a path are looked at for a page with something behind its name. No page of a site lies deeper, and a path of thousands would be looked at thousands of times.
+const DEEPEST: usize = 64;
 
 /// The method that a browser asks beforehand about (Fetch, 4.8).
 fn asked_method(request: &Request<Body>) -> Option<Method> {
