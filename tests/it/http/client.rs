@@ -82,6 +82,8 @@ impl Http {
     fn more(&mut self) -> bool {
         let mut piece = vec![0; 64 * 1024];
         match self.stream.read(&mut piece) {
+            // A read with a time-out is interrupted when the process was stopped for a moment, whatever is done with signals.
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.more(),
             Ok(0) => false,
             Ok(read) => {
                 self.buffer.extend_from_slice(&piece[..read]);
