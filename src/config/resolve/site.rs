@@ -183,6 +183,12 @@ impl Resolve<'_> {
         }
     }
 
+    /// Notes a route that is never asked. It keeps nothing from being served.
+    fn hidden(&mut self, place: &Range<usize>, sentence: &str) {
+        let hint = "take one away, or give them different `methods` or a different `header`";
+        self.mistakes.push(mistakes::routes(place.clone(), sentence, hint).warning());
+    }
+
     /// No route may hide another, and none may be mistaken for another.
     fn check_routes(&mut self, routes: &[Route], places: &[Range<usize>]) {
         let mut at_place: HashMap<String, (&str, Vec<&Route>)> = HashMap::new();
@@ -193,9 +199,10 @@ impl Resolve<'_> {
                 let sentence = format!("`{pattern}` cannot be told from `{first}`");
                 self.mistakes.push(mistakes::routes(place.clone(), sentence, "give parameters at the same place the same name"));
             } else if let Some(hiding) = before.iter().find(|other| hides(other, route)) {
-                let hint = "take one away, or give them different `methods` or a different `header`";
                 let how = if hiding.methods.is_empty() { "every request" } else { "the same requests" };
-                self.mistakes.push(mistakes::routes(place.clone(), format!("a route before this one answers {how} for `{pattern}`"), hint).warning());
+                self.hidden(place, &format!("a route before this one answers {how} for `{pattern}`"));
+            } else if are_hiding(before, route) {
+                self.hidden(place, &format!("routes before this one answer the same requests for `{pattern}` together"));
             }
             before.push(route);
         }
@@ -212,15 +219,25 @@ fn place_of(pattern: &str) -> String {
     pattern.split('/').map(name_of).collect::<Vec<_>>().join("/")
 }
 
+/// Whether each method of a route is answered by one of those before it.
+fn are_hiding(before: &[&Route], route: &Route) -> bool {
+    let is_answered = |method: &Method| before.iter().any(|other| (other.methods.is_empty() || takes(other, method)) && covers(other, route));
+    !route.methods.is_empty() && route.methods.iter().all(is_answered)
+}
+
 /// Whether `first` answers everything that `second` would.
 fn hides(first: &Route, second: &Route) -> bool {
     let methods = first.methods.is_empty() || !second.methods.is_empty() && second.methods.iter().all(|method| takes(first, method));
-    let header = match (&first.header, &second.header) {
+    methods && covers(first, second)
+}
+
+/// Whether `first` takes whatever headers `second` does.
+fn covers(first: &Route, second: &Route) -> bool {
+    match (&first.header, &second.header) {
         (None, _) => true,
         (Some(first), Some(second)) => first.name == second.name && (first.value.is_none() || first.value == second.value),
         (Some(_), None) => false,
-    };
-    methods && header
+    }
 }
 
 /// Whether a route takes a method; `GET` stands for `HEAD` too.
