@@ -191,8 +191,6 @@ impl<M, A: IntoApp<M>> Program<A, M> {
 
     #[cfg(feature = "cli")]
     fn command_line(self, args: &[OsString], _socket: Option<PathBuf>) -> ExitCode {
-        log::install(None);
-        log::install_panic_hook();
         crate::cli::main(args, self)
     }
 

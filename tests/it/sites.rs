@@ -138,16 +138,17 @@ impl Drop for Running {
 #[test]
 fn a_program_that_makes_its_own_socket_reads_the_file_it_is_told() {
     let (home, lodger) = home(&stock(), None);
-    let config = home.path().join("other.toml");
-    fs::write(&config, TWO_SITES).unwrap();
+    let (config, log) = (home.path().join("other.toml"), home.path().join("log"));
+    fs::write(&config, format!("[server]\nlog = \"info\"\n{TWO_SITES}")).unwrap();
     let short = tempfile::tempdir().unwrap();
     let socket = short.path().join("s");
     let mut command = Command::new(&lodger);
     command.env_clear().arg("serve").arg("--socket").arg(&socket).arg("--config").arg(&config);
-    let _running = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let _running = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap());
     eventually("there is no socket", || UnixStream::connect(&socket).is_ok());
     let mut conn = Conn::new(UnixStream::connect(&socket).unwrap());
     assert_eq!(conn.ask(&Ask::get("/").set("HTTP_HOST", "a.example")).text(), "site a");
+    eventually("the log lets through what it did without a file", || fs::read_to_string(&log).unwrap().contains("lodger:info: the first request"));
 }
 
 /// Puts a file in the place of another in one step, written as if a while ago.
