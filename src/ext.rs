@@ -23,7 +23,7 @@ pub struct Exchange(Arc<Inner>, Option<Arc<Place>>);
 #[cfg_attr(not(feature = "site"), allow(dead_code, reason = "nothing else has sites"))]
 #[derive(Debug)]
 struct Place {
-    site: Arc<str>,
+    site: Option<Arc<str>>,
     /// The mount with the prefix of the route, where an app sees what follows that.
     mount: Option<String>,
 }
@@ -48,11 +48,17 @@ impl Exchange {
         Self(Arc::new(Inner { vars, gateway: Some(gateway), profile, meta, role, listener }), None)
     }
 
-    /// The same, as the app of a route sees it: with the name of the site, and a mount to which the prefix of the route belongs.
+    /// The same for a request that was given to a site.
     #[cfg(feature = "site")]
-    pub(crate) fn placed(&self, site: &Arc<str>, mount: Option<String>) -> Self {
-        let mount = mount.or_else(|| self.1.as_ref().and_then(|place| place.mount.clone()));
-        Self(Arc::clone(&self.0), Some(Arc::new(Place { site: Arc::clone(site), mount })))
+    pub(crate) fn of_site(&self, site: &Arc<str>) -> Self {
+        Self(Arc::clone(&self.0), Some(Arc::new(Place { site: Some(Arc::clone(site)), mount: None })))
+    }
+
+    /// The same for an app below the prefix of its route, which belongs to `mount` then.
+    #[cfg(feature = "site")]
+    pub(crate) fn mounted_at(&self, mount: String) -> Self {
+        let site = self.1.as_ref().and_then(|place| place.site.clone());
+        Self(Arc::clone(&self.0), Some(Arc::new(Place { site, mount: Some(mount) })))
     }
 
     /// All variables that the web server sent.
@@ -145,7 +151,7 @@ impl Exchange {
     /// The name of the site of `lodger.toml` that the request was given to. None where there is no such file.
     #[must_use]
     pub fn site(&self) -> Option<&str> {
-        self.1.as_ref().map(|place| &*place.site)
+        self.1.as_ref().and_then(|place| place.site.as_deref())
     }
 }
 

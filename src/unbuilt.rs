@@ -12,7 +12,6 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use std::{
     sync::Arc,
-    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -59,12 +58,7 @@ impl<A> Unbuilt<A> {
 }
 
 async fn build<M>(app: &impl IntoApp<M>) -> Result<BoxApp, BoxError> {
-    let mut building = std::pin::pin!(app.build());
-    let built = std::future::poll_fn(|cx| match log::guard(|| building.as_mut().poll(cx)) {
-        Ok(poll) => poll.map(Ok),
-        Err(panic) => Poll::Ready(Err(panic)),
-    });
-    built.await.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()))
+    log::guarded(app.build()).await.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()))
 }
 
 fn app_did_not_start(cause: BoxError) -> Error {

@@ -17,11 +17,11 @@ use crate::{
     config::model::{self, Auth, Handler, Layers, Route as Settings},
     diagnostic::codes as code,
     error::BoxError,
-    ext::{Exchange, RequestExt as _},
-    telemetry::log::guard as guard_panics,
+    ext::RequestExt as _,
+    telemetry::log::{chain, guarded},
 };
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
-use std::{future::poll_fn, path::PathBuf, sync::Arc, task::Poll};
+use std::{path::PathBuf, sync::Arc};
 use tower_service::Service;
 
 /// What tells an app for whom it works.
@@ -125,10 +125,10 @@ impl Route {
             Ok(request) => request,
             Err(failure) => return Ok(failure.answer()),
         };
-        let name = format!("{} {}", request.method(), request.uri().path());
+        let (method, target) = (request.method().clone(), request.uri().clone());
         let mut answer = match self.settings.policy.timeout {
-            Some(timeout) => in_time(timeout, request, |request| caught((self.handle)(request), name)).await?,
-            None => caught((self.handle)(request), name).await?,
+            Some(timeout) => in_time(timeout, request, |request| caught((self.handle)(request), method, target)).await?,
+            None => caught((self.handle)(request), method, target).await?,
         };
         if let Some(on_answer) = on_answer {
             on_answer.apply(&mut answer);
@@ -137,25 +137,15 @@ impl Route {
     }
 }
 
-/// The answer of a handler; one that fails or panics is a 500, which gets the page of its site as every other does.
-async fn caught(mut call: Answering, name: String) -> Result<Answer, BoxError> {
-    let polled = poll_fn(|cx| match guard_panics(|| call.as_mut().poll(cx)) {
-        Ok(poll) => poll.map(Ok),
-        Err(panic) => Poll::Ready(Err(panic)),
-    });
-    let (code, sentence) = match polled.await {
+/// The answer of a handler; one that fails or panics is a 500, which gets the page of its site as every other does. Method and target are for the log.
+async fn caught(call: Answering, method: Method, target: Uri) -> Result<Answer, BoxError> {
+    let (code, sentence) = match guarded(call).await {
         Ok(Ok(answer)) => return Ok(answer),
-        Ok(Err(error)) => (code::APP_FAILED, chain(&*error)),
+        Ok(Err(error)) => (code::APP_FAILED, chain(error)),
         Err(panic) => (code::APP_PANICKED, format!("the handler panicked: {panic}")),
     };
-    tracing::error!(target: "lodger", "{code}: {sentence} ({name})");
+    tracing::error!(target: "lodger", "{code}: {sentence} ({method} {})", target.path());
     Ok(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, code).answer())
-}
-
-/// An error with all that led to it.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let sources = std::iter::successors(Some(error), |error| error.source());
-    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The guards of a site, with what they watch by.
@@ -174,6 +164,9 @@ fn guard(auth: &Arc<Auth>, context: &Context, guards: &mut Guards) -> Guard {
 fn prepared(mut request: Request<Body>, layers: &Layers) -> Result<Request<Body>, Failure> {
     // Whoever sends it is not believed.
     auth::drop_like(request.headers_mut(), &TENANT);
+    if layers.tenants.is_none() && layers.rewrite.is_none() {
+        return Ok(request);
+    }
     let matched = request.extensions().get::<Matched>().cloned().unwrap_or_default();
     if let Some(tenants) = &layers.tenants {
         let tenant = matched.decoded("tenant").filter(|tenant| tenants.contains(tenant)).ok_or(Failure::NOT_FOUND)?;
@@ -197,14 +190,14 @@ fn handle(settings: &Settings, context: &Context) -> Handle {
         Handler::Files(files) => {
             let files = Files::new(files.clone());
             // What lies at the top of a site stands before an app that has no route: an app brings its pages, its operator the files.
-            match (settings.path.pattern == "/", context.implied_app()) {
-                (true, Some(name)) => files_first(files, app(name, Arc::clone(&context.apps), Arc::clone(&context.site), false), |_| true),
+            match (settings.path.pattern == "/", context.implied_app) {
+                (true, Some(name)) => files_first(files, app(name.to_owned(), Arc::clone(&context.apps), false), |_| true),
                 _ => service(files),
             }
         }
         Handler::App(name) => {
             let sees_all = settings.layers.rewrite.is_some() || !settings.path.prefix;
-            app(name.clone(), Arc::clone(&context.apps), Arc::clone(&context.site), sees_all)
+            app(name.clone(), Arc::clone(&context.apps), sees_all)
         }
         Handler::Redirect(redirect) => ready(redirect.clone(), redirect::answer),
         Handler::Respond(respond) => ready(respond.clone(), respond::answer),
@@ -237,9 +230,9 @@ fn ready<T: Send + Sync + 'static>(settings: T, answer: fn(&T, &Request<Body>) -
 }
 
 /// An app of the program. It sees what follows the prefix of its route, as if it lived there; the whole path where the route has no prefix or the path was chosen for it.
-fn app(name: String, apps: Arc<Apps>, site: Arc<str>, sees_all: bool) -> Handle {
+fn app(name: String, apps: Arc<Apps>, sees_all: bool) -> Handle {
     Box::new(move |request| {
-        let request = if sees_all { placed(request, &site, None) } else { mounted(request, &site) };
+        let request = if sees_all { request } else { mounted(request) };
         match apps.call(&name, request) {
             Some(call) => call,
             None => {
@@ -287,25 +280,20 @@ fn names_a_file(path: &str) -> bool {
 }
 
 /// The request as an app sees it that lives below the prefix of its route.
-fn mounted(mut request: Request<Body>, site: &Arc<str>) -> Request<Body> {
+fn mounted(mut request: Request<Body>) -> Request<Body> {
     let at = request.extensions().get::<Matched>().map_or(0, |matched| matched.prefix(request.uri().path()));
     if at == 0 {
-        return placed(request, site, None);
+        return request;
     }
     let uri = request.uri();
     let (prefix, rest) = uri.path().split_at(at);
-    let mount = format!("{}{prefix}", request.mount());
+    let exchange = request.exchange().mounted_at(format!("{}{prefix}", request.mount()));
     let rest = if rest.is_empty() { "/" } else { rest };
     let target = uri.query().map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}"));
     // It was part of a URI.
     if let Ok(target) = target.parse() {
         *request.uri_mut() = target;
     }
-    placed(request, site, Some(mount))
-}
-
-fn placed(mut request: Request<Body>, site: &Arc<str>, mount: Option<String>) -> Request<Body> {
-    let exchange = request.exchange().placed(site, mount);
-    request.extensions_mut().insert::<Exchange>(exchange);
+    request.extensions_mut().insert(exchange);
     request
 }

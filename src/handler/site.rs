@@ -24,6 +24,7 @@ use crate::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use std::{
+    borrow::Cow,
     io,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -63,11 +64,9 @@ impl Site {
         Self { settings, ready: OnceLock::new() }
     }
 
-    fn ready(&self, context: impl FnOnce(Arc<str>, bool) -> Context) -> &Ready {
+    fn ready(&self, context: impl FnOnce() -> Context) -> &Ready {
         self.ready.get_or_init(|| {
-            let has_app = self.settings.routes.iter().any(|route| matches!(route.handler, Handler::App(_)));
-            let context = context(Arc::clone(&self.settings.name), has_app);
-            let routes = routes(&self.settings, &context);
+            let routes = routes(&self.settings, &context());
             let all = || routes.iter().flat_map(|(_, routes)| routes);
             let mut names: Vec<&str> = all().filter_map(|route| route.header_name()).collect();
             names.sort_unstable();
@@ -84,12 +83,7 @@ impl Site {
     }
 
     /// Answers a request for this site. `host` is the normal form of what was asked for.
-    pub(super) async fn answer(
-        &self,
-        request: Request<Body>,
-        host: &str,
-        context: impl FnOnce(Arc<str>, bool) -> Context,
-    ) -> Result<Answer, BoxError> {
+    pub(super) async fn answer(&self, request: Request<Body>, host: &str, context: impl FnOnce() -> Context) -> Result<Answer, BoxError> {
         let asked = self.settings.log_requests.then(|| Asked::of(&request));
         let is_https = request.scheme() == "https";
         let accept = request.headers().get(header::ACCEPT).cloned();
@@ -223,13 +217,13 @@ fn routes(site: &model::Site, context: &Context) -> Vec<(String, Vec<Arc<Route>>
     let mut guards = Guards::new();
     let mut order: Vec<(String, Vec<Arc<Route>>)> = Vec::new();
     let takes_all = |route: &Settings| route.path.pattern == "/" && route.methods.is_empty() && route.header.is_none();
-    let implied = context.implied_app().filter(|_| !site.routes.iter().any(takes_all));
+    let implied = context.implied_app.filter(|_| !site.routes.iter().any(takes_all));
     let implied = implied.map(|app| Settings {
         path: RoutePath { pattern: "/".to_owned(), prefix: true },
         methods: Vec::new(),
         header: None,
-        handler: Handler::App(app),
-        policy: context.default_policy.clone(),
+        handler: Handler::App(app.to_owned()),
+        policy: site.default_policy.clone(),
         layers: site.layers.clone(),
     });
     for settings in site.routes.iter().cloned().chain(implied) {
@@ -253,7 +247,7 @@ impl Ready {
         match self.find(&request) {
             Ok((route, matched)) => {
                 request.extensions_mut().insert(matched);
-                let exchange = request.exchange().placed(&self.name, None);
+                let exchange = request.exchange().of_site(&self.name);
                 request.extensions_mut().insert(exchange);
                 Ok(pass.watch(self.varied(route.answer(request).await?)))
             }
@@ -310,7 +304,11 @@ impl Ready {
     fn is_locked_in_another_reading(&self, path: &str, route: &Route) -> bool {
         let is_locked = |routes: &[Arc<Route>]| routes.iter().any(|other| other.has_locks_beside(route));
         let bare = |segment: &str| segment.split(';').next().unwrap_or_default().to_owned();
-        let read = path.replace("%2F", "/").replace("%5C", "/").split('/').map(bare).collect::<Vec<_>>().join("/");
+        let read: Cow<'_, str> = if path.contains(['%', ';']) {
+            path.replace("%2F", "/").replace("%5C", "/").split('/').map(bare).collect::<Vec<_>>().join("/").into()
+        } else {
+            path.into()
+        };
         let Ok(read) = path::normal(&read) else { return true };
         if read != path && self.table.find(&read, |_| true).is_some_and(|other| is_locked(other.value)) {
             return true;

@@ -14,7 +14,7 @@ use crate::{
         Config,
         address::Network,
         host,
-        model::{ErrorPages, Policy, Server},
+        model::{self, ErrorPages, Handler, Layers, Server},
     },
     diagnostic::{Mistakes, codes as code},
     error::BoxError,
@@ -106,20 +106,11 @@ pub(crate) const APP: &str = "app";
 /// What handlers are made with.
 pub(super) struct Context {
     pub(super) apps: Arc<Apps>,
-    pub(super) site: Arc<str>,
     pub(super) trusted: Arc<[Network]>,
     /// The state directory, where one of the handlers of the site needs it.
     pub(super) state: Option<PathBuf>,
-    /// What holds for a route that nobody wrote.
-    pub(super) default_policy: Policy,
-    has_app: bool,
-}
-
-impl Context {
     /// The app that answers what nothing else does.
-    pub(super) fn implied_app(&self) -> Option<String> {
-        (!self.has_app && self.apps.has(APP)).then(|| APP.to_owned())
-    }
+    pub(super) implied_app: Option<&'static str>,
 }
 
 impl std::fmt::Debug for Tree {
@@ -299,7 +290,7 @@ impl Sites {
             let accept = request.headers().get(header::ACCEPT).cloned();
             return Ok(with_page(failure.unwrap_or(Failure::NOT_FOUND).answer(), &ErrorPages::default(), accept.as_ref()));
         };
-        site.answer(request, &host, |name, has_app| self.context(site, apps, name, has_app)).await
+        site.answer(request, &host, || self.context(&site.settings, apps)).await
     }
 
     /// Whether the name that was used for TLS belongs to another site. Where it is not known, nobody can tell.
@@ -308,12 +299,12 @@ impl Sites {
         name.is_some_and(|name| self.find(&host::normal(name)) != Some(site))
     }
 
-    fn context(&self, site: &Site, apps: Arc<Apps>, name: Arc<str>, has_app: bool) -> Context {
-        let needs_state = site.settings.routes.iter().any(|route| route.layers.auth.as_ref().is_some_and(|auth| auth.needs_state()))
-            || site.settings.layers.auth.as_ref().is_some_and(|auth| auth.needs_state());
-        let state = needs_state.then(|| self.state_dir()).flatten();
-        let default_policy = site.settings.default_policy.clone();
-        Context { apps, site: name, trusted: Arc::clone(&self.trusted), state, default_policy, has_app }
+    fn context(&self, site: &model::Site, apps: Arc<Apps>) -> Context {
+        let needs_state = |layers: &Layers| layers.auth.as_ref().is_some_and(|auth| auth.needs_state());
+        let needs_state = site.routes.iter().map(|route| &route.layers).chain([&site.layers]).any(needs_state);
+        let has_app = site.routes.iter().any(|route| matches!(route.handler, Handler::App(_)));
+        let implied_app = (!has_app && apps.has(APP)).then_some(APP);
+        Context { apps, trusted: Arc::clone(&self.trusted), state: needs_state.then(|| self.state_dir()).flatten(), implied_app }
     }
 
     fn state_dir(&self) -> Option<PathBuf> {

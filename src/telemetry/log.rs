@@ -3,12 +3,15 @@
 //! Under mod_fcgid stderr is the main log of the machine, which the owner of a site cannot read; FCGI_STDERR records go to the log that a panel
 //! shows. So a line that is written while a request is being worked on is kept until the connection can send it as such a record.
 
-use crate::sys;
+use crate::{error::BoxError, sys};
 use std::{
     cell::{Cell, RefCell},
     fmt::{self, Write as _},
+    future::poll_fn,
     io::{ErrorKind, Write as _},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::Poll,
 };
 use tracing::{
     Event, Level, Metadata, Subscriber,
@@ -92,6 +95,31 @@ pub(crate) fn guard<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     let result = catch_unwind(AssertUnwindSafe(work));
     GUARDED.set(before);
     result.map_err(|payload| panic_text(&*payload))
+}
+
+/// The same for a future of the app: each time that it goes on.
+///
+/// # Errors
+///
+/// What [`guard`] tells of a panic.
+pub(crate) async fn guarded<F: Future>(future: F) -> Result<F::Output, String> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match guard(|| future.as_mut().poll(cx)) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+/// An error with all its sources, which are code of the app too. A wrapper that says only what its source says is passed over.
+pub(crate) fn chain(error: BoxError) -> String {
+    let told = guard(move || {
+        let first: &(dyn std::error::Error + 'static) = &*error;
+        let mut sentences: Vec<String> = std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string).collect();
+        sentences.dedup();
+        sentences.join(": ")
+    });
+    told.unwrap_or_else(|panic| format!("an error whose text panicked: {panic}"))
 }
 
 /// The text that a caught panic carries, and its place where the hook has kept it.

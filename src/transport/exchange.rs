@@ -9,11 +9,10 @@ use crate::{
     app::{Call, ResponseBody},
     cgi::response::{Allowed, Head},
     diagnostic::codes::{self as code, Code},
-    error::BoxError,
     ext,
     profile::Offload,
     proto::Role,
-    telemetry::log::guard,
+    telemetry::log::{chain, guard},
 };
 use bytes::{Bytes, BytesMut};
 use http::{Method, Response, StatusCode};
@@ -422,15 +421,4 @@ fn look(body: &mut ResponseBody, cx: &mut Context<'_>) -> Look {
             Err(panic) => Look::Failed(code::APP_PANICKED, format!("the body of the response panicked: {panic}")),
         };
     }
-}
-
-/// An error with all its sources, which are code of the app too. A wrapper that says only what its source says is passed over.
-fn chain(error: BoxError) -> String {
-    let told = guard(move || {
-        let first: &(dyn std::error::Error + 'static) = &*error;
-        let mut sentences: Vec<String> = std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string).collect();
-        sentences.dedup();
-        sentences.join(": ")
-    });
-    told.unwrap_or_else(|panic| format!("an error whose text panicked: {panic}"))
 }
