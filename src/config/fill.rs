@@ -1,5 +1,6 @@
 //! `${NAME}` and `${file:PATH}` in a text: secrets that do not stand in the file.
 
+use super::small::read_small;
 use std::path::Path;
 
 /// The largest file that fills in a text, in bytes. 64 KiB: keys and certificates are smaller.
@@ -46,11 +47,7 @@ fn value(name: &str, folder: &Path, variables: Lookup<'_>) -> Result<String, (St
     if let Some(path) = name.strip_prefix("file:") {
         let path = folder.join(path.trim());
         let hint = "make the file, readable for you alone and above the document root";
-        let read = std::fs::metadata(&path).and_then(|metadata| match metadata.len() {
-            len if !metadata.is_file() || len > LARGEST => Err(std::io::Error::other("it is no file of at most 64 KiB")),
-            _ => std::fs::read_to_string(&path),
-        });
-        let text = read.map_err(|error| (format!("{} cannot be read: {error}", path.display()), hint))?;
+        let text = read_small(&path, LARGEST).map_err(|error| (format!("{} cannot be read: {error}", path.display()), hint))?;
         return Ok(text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text)).to_owned());
     }
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {

@@ -16,6 +16,7 @@ pub(crate) mod path;
 pub(crate) mod print;
 mod resolve;
 pub(crate) mod secret;
+pub(crate) mod small;
 mod syntax;
 #[cfg(all(test, feature = "cli"))]
 mod fixture_tests;

@@ -1,6 +1,6 @@
 //! A `lodger.toml` with mistakes: visitors are told that the site cannot answer, its operator what is wrong and where.
 
-use super::{Answer, Failure, failure::with_page, full};
+use super::{Answer, Failure, failure::with_page, full, once::write_once};
 use crate::{
     body::Body,
     config::model::ErrorPages,
@@ -142,15 +142,9 @@ fn token(folder: &Path) -> io::Result<String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
     let text: String = sys::random_bytes::<TOKEN_BYTES>()?.iter().map(|byte| format!("{byte:02x}")).collect();
-    io::Write::write_all(&mut file, format!("{text}\n").as_bytes())?;
-    match file.persist_noclobber(&path) {
-        Ok(_) => Ok(text),
-        // Another process was first.
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(fs::read_to_string(&path)?.trim().to_owned()),
-        Err(error) => Err(error.error),
-    }
+    write_once(folder, TOKEN, format!("{text}\n").as_bytes())?;
+    Ok(fs::read_to_string(&path)?.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -2,19 +2,18 @@
 
 use super::{Answer, empty, full};
 use crate::{
-    config::model::ErrorPages,
+    config::{
+        model::ErrorPages,
+        small::{LARGEST_PAGE, read_small},
+    },
     diagnostic::codes::{self as code, Code},
     page::{self, Form},
 };
 use http::{HeaderValue, StatusCode, header};
 use std::{
-    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
-
-/// The largest page for an error, in bytes. 1 MiB: it is read whole each time.
-const LARGEST_PAGE: u64 = 1024 * 1024;
 
 /// A failure of lodger's own handlers, as an extension of an answer without a body. The tree writes the page, in the form that the visitor asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,19 +96,11 @@ fn read_page(path: &Path) -> Option<String> {
     }
 }
 
-/// The text of a file of at most `largest` bytes.
-pub(super) fn read_small(path: &Path, largest: u64) -> io::Result<String> {
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() || metadata.len() > largest {
-        return Err(io::Error::other(format!("it is no file of at most {} KiB", largest / 1024)));
-    }
-    fs::read_to_string(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use http_body_util::BodyExt as _;
+    use std::fs;
 
     async fn text(answer: Answer) -> String {
         String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()

@@ -9,6 +9,7 @@ pub(crate) mod layers;
 pub(crate) mod policy;
 pub(crate) mod proxy;
 mod broken;
+mod once;
 mod own;
 mod redirect;
 mod respond;

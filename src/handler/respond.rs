@@ -1,22 +1,18 @@
 //! `respond`: a fixed answer, a text, a file or a template.
 
-use super::{
-    Answer, Failure, Matched, empty,
-    failure::{OwnPage, read_small},
-    full,
-};
+use super::{Answer, Failure, Matched, empty, failure::OwnPage, full};
 use crate::{
     body::Body,
-    config::model::{Respond, RespondBody},
+    config::{
+        model::{Respond, RespondBody},
+        small::{LARGEST_PAGE, read_small},
+    },
     diagnostic::codes as code,
     ext::RequestExt as _,
     page::escaped,
 };
 use http::{HeaderValue, Request, StatusCode, header};
 use std::path::Path;
-
-/// The largest file of an answer, in bytes. 1 MiB: it is read whole each time; `files` is for larger ones.
-const LARGEST: u64 = 1024 * 1024;
 
 /// The answer to a request.
 pub(super) fn answer(respond: &Respond, request: &Request<Body>) -> Answer {
@@ -42,7 +38,7 @@ pub(super) fn answer(respond: &Respond, request: &Request<Body>) -> Answer {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    read_small(path, LARGEST).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+    read_small(path, LARGEST_PAGE).map_err(|error| format!("{} cannot be read: {error}", path.display()))
 }
 
 /// The type by the name of a file, for the kinds that are texts.

@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Failure, Matched,
-    failure::{OwnPage, read_small, with_page},
+    failure::{OwnPage, with_page},
     full,
     layers::{Around, Before},
     policy::Gate,
@@ -16,6 +16,7 @@ use crate::{
     config::{
         model::{self, Handler, Route as Settings, RoutePath},
         path,
+        small::{LARGEST_PAGE, read_small},
     },
     diagnostic::codes as code,
     error::BoxError,
@@ -36,9 +37,6 @@ const ACME: &str = "/.well-known/acme-challenge/";
 
 /// When a visitor may ask again during maintenance.
 const MAINTENANCE: Duration = Duration::from_secs(300);
-
-/// The largest page of maintenance, in bytes.
-const LARGEST_PAGE: u64 = 1024 * 1024;
 
 /// A site. What its routes need is made with its first request: of many sites in one file, a process may never be asked for most.
 pub(super) struct Site {

@@ -1,11 +1,13 @@
 //! The names in a template, which a visitor would otherwise be the first to find wrong.
 
 use super::{Resolve, site::parameters};
-use crate::config::{file::Found, mistakes, model::RoutePath};
+use crate::config::{
+    file::Found,
+    mistakes,
+    model::RoutePath,
+    small::{LARGEST_PAGE, read_small},
+};
 use std::path::Path;
-
-/// The largest template that is filled in, in bytes, as the handler has it.
-const LARGEST: u64 = 1024 * 1024;
 
 /// What a template may name beside the parameters of its path.
 const NAMES: [&str; 5] = ["path", "query", "host", "scheme", "method"];
@@ -13,8 +15,7 @@ const NAMES: [&str; 5] = ["path", "query", "host", "scheme", "method"];
 impl Resolve<'_> {
     /// Notes what a template names that nothing is filled in for. One that cannot be read is told elsewhere, and may come later.
     pub(super) fn check_template(&mut self, file: &Path, found: &Found, path: Option<&RoutePath>) {
-        let is_readable = std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LARGEST);
-        let Some((path, text)) = path.zip(std::fs::read_to_string(file).ok().filter(|_| is_readable)) else { return };
+        let Some((path, text)) = path.zip(read_small(file, LARGEST_PAGE).ok()) else { return };
         let shown = file.strip_prefix(self.folder).unwrap_or(file).display().to_string();
         let known: Vec<&str> = parameters(&path.pattern).chain(NAMES).collect();
         let mut told: Vec<&str> = Vec::new();

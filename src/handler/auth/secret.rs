@@ -1,9 +1,9 @@
 //! The secret that signs sessions, where the operator gave none: made once, kept in a file, shared by all processes.
 
-use crate::sys;
+use crate::{handler::once::write_once, sys};
 use std::{
     fs::File,
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::Path,
 };
@@ -23,7 +23,7 @@ pub(super) fn load_or_make(folder: &Path) -> io::Result<[u8; LEN]> {
     let path = folder.join(NAME);
     match read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make(folder, &path)?;
+            write_once(folder, NAME, &sys::random_bytes::<LEN>()?)?;
             read(&path)
         }
         result => result,
@@ -44,17 +44,6 @@ fn read(path: &Path) -> io::Result<[u8; LEN]> {
     let mut secret = [0; LEN];
     File::open(path)?.read_exact(&mut secret)?;
     Ok(secret)
-}
-
-/// Nobody ever sees half a file: it is written under another name, with mode 0600, and gets its own unless somebody was faster.
-fn make(folder: &Path, path: &Path) -> io::Result<()> {
-    let mut file = tempfile::Builder::new().prefix(NAME).tempfile_in(folder)?;
-    file.write_all(&sys::random_bytes::<LEN>()?)?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
