@@ -14,6 +14,14 @@ pub(crate) fn normal(host: &str) -> Cow<'_, str> {
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
+/// A host without its port, which follows the last colon that is not within an IPv6 address.
+pub(crate) fn split_port(host: &str) -> (&str, Option<&str>) {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (host, None),
+    }
+}
+
 /// The normal form of a host as a person writes it, with letters of every language (IDNA, UTS 46). `None` for what is no host.
 pub(super) fn of_person(text: &str) -> Option<String> {
     let (star, name) = text.strip_prefix("*.").map_or(("", text), |name| ("*.", name));
@@ -64,5 +72,13 @@ mod tests {
         for nonsense in ["", "*", "*.", "https://example.org", "example.org:80", "example.org/x", "a b", "a..b", "ex*mple.org", "[::1", "*.[::1]"] {
             assert_eq!(of_person(nonsense), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn a_port_is_told_from_an_ipv6_address() {
+        assert_eq!(split_port("example.org"), ("example.org", None));
+        assert_eq!(split_port("example.org:81"), ("example.org", Some("81")));
+        assert_eq!(split_port("[::1]"), ("[::1]", None));
+        assert_eq!(split_port("[::1]:81"), ("[::1]", Some("81")));
     }
 }

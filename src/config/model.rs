@@ -142,6 +142,9 @@ pub(crate) struct HeaderMatch {
     pub(crate) value: Option<HeaderValue>,
 }
 
+/// Headers that the connection to the web server owns, so that nobody sets them by hand.
+pub(crate) const NOT_OURS: [&str; 6] = ["content-length", "transfer-encoding", "connection", "status", "upgrade", "trailer"];
+
 /// What stands around a handler.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Layers {

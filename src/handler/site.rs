@@ -14,6 +14,7 @@ use super::{
 use crate::{
     body::Body,
     config::{
+        host::split_port,
         model::{self, Handler, Route as Settings, RoutePath},
         path,
         small::{LARGEST_PAGE, read_small},
@@ -108,7 +109,8 @@ impl Site {
         }
         // Whoever has come over TLS stays there, also where the front that says so is not believed.
         let scheme = if to_https || has_tls { "https" } else { request.scheme() };
-        let port = if to_https { None } else { request.host().and_then(port) };
+        let named = || request.host().and_then(|host| split_port(host).1?.parse::<u16>().ok());
+        let port = if to_https { None } else { named() };
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let original = request.original_uri().unwrap_or(request.uri());
         // `OPTIONS *` asks about the server as a whole.
@@ -202,12 +204,6 @@ fn is_behind_tls(request: &Request<Body>) -> bool {
         || says("front-end-https", b"on")
         || contains("forwarded", "proto=https")
         || contains("cf-visitor", "scheme:https")
-}
-
-/// The port that a visitor named beside the host.
-fn port(host: &str) -> Option<u16> {
-    let after_address = host.rsplit(']').next().unwrap_or(host);
-    after_address.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
 }
 
 /// The routes of a site by the patterns of their paths, in the order of the file.

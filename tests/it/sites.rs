@@ -13,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 
 /// Every way into a program that `request` knows.
-const WAYS: &[&str] = &[
+pub(crate) const WAYS: &[&str] = &[
     "fastcgi",
     "lsapi",
     "scgi",

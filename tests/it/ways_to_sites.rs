@@ -1,5 +1,6 @@
 //! The stock program with a `lodger.toml`, asked by `lodger request` in every way in.
 
+use crate::sites::WAYS;
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -27,8 +28,6 @@ hosts = ["b.example", "*.b.example"]
   path    = "/"
   respond = "site b\n"
 "#;
-
-const WAYS: [&str; 6] = ["fastcgi", "lsapi", "scgi", "uwsgi", "http", "cgi"];
 
 struct Sites(TempDir);
 

@@ -8,7 +8,7 @@ use crate::config::{
     file::{Found, Value},
     keys::Table,
     mistakes,
-    model::{Auth, Cors, Layers},
+    model::{Auth, Cors, Layers, NOT_OURS},
     secret::Secret,
 };
 use http::{HeaderName, HeaderValue, Method};
@@ -19,9 +19,6 @@ const SHORTEST_SECRET: usize = 32;
 
 /// The same for a token, which is tried over the network.
 const SHORTEST_TOKEN: usize = 16;
-
-/// Headers that the connection to the web server owns, so that nobody sets them by hand.
-const NOT_OURS: [&str; 6] = ["content-length", "transfer-encoding", "connection", "status", "upgrade", "trailer"];
 
 impl Resolve<'_> {
     /// The layers that a section names, with those of `around` where it is silent.

@@ -1,6 +1,7 @@
 //! The variables that a program is told of a request (RFC 3875, 4.1), for `cgi` and for `fastcgi`.
 
 use crate::{
+    config::host::split_port,
     ext::RequestExt as _,
     handler::{Matched, auth::User},
 };
@@ -109,14 +110,6 @@ fn protocol(version: Version) -> &'static str {
         Version::HTTP_2 => "HTTP/2.0",
         Version::HTTP_3 => "HTTP/3.0",
         _ => "HTTP/1.1",
-    }
-}
-
-/// A host without its port, which follows the last colon that is not within an IPv6 address.
-fn split_port(host: &str) -> (&str, Option<&str>) {
-    match host.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') => (name, Some(port)),
-        _ => (host, None),
     }
 }
 
@@ -254,14 +247,6 @@ mod tests {
         let vars = vars(&request.body(()).unwrap().into_parts().0, None);
         let headers: Vec<_> = vars.iter().filter(|(name, _)| name.starts_with("HTTP_")).map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(headers, ["HTTP_AUTHORIZATION=Basic YTpi", "HTTP_X_A=1, 2", "HTTP_COOKIE=a=1; b=2"]);
-    }
-
-    #[test]
-    fn a_port_is_told_from_an_ipv6_address() {
-        assert_eq!(split_port("example.org"), ("example.org", None));
-        assert_eq!(split_port("example.org:81"), ("example.org", Some("81")));
-        assert_eq!(split_port("[::1]"), ("[::1]", None));
-        assert_eq!(split_port("[::1]:81"), ("[::1]", Some("81")));
     }
 
     #[test]

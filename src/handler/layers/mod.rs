@@ -5,12 +5,13 @@ mod compress;
 mod cors;
 
 use self::cors::{Allowed, Cors};
-use crate::{body::Body, config::model::Layers, handler::Answer};
+use crate::{
+    body::Body,
+    config::model::{Layers, NOT_OURS},
+    handler::Answer,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use std::sync::Arc;
-
-/// Headers that belong to whoever carries the response, whatever the configuration says.
-const NOT_OURS: [HeaderName; 4] = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, HeaderName::from_static("status")];
 
 /// What stands around the handlers of a route.
 #[derive(Debug, Clone)]
@@ -35,7 +36,7 @@ pub(crate) struct Before {
 impl Around {
     /// Of the layers of a route those that change responses: `cors`, `headers`, `cache` and `compress`.
     pub(crate) fn new(layers: &Layers) -> Self {
-        let headers = layers.headers.iter().filter(|(name, _)| !NOT_OURS.contains(name)).cloned().collect();
+        let headers = layers.headers.iter().filter(|(name, _)| !NOT_OURS.contains(&name.as_str())).cloned().collect();
         let cache = layers.cache.clone().map(|cache| if layers.auth.is_some() { private(&cache) } else { cache });
         let inner = Inner { cors: layers.cors.as_deref().map(Cors::new), headers, cache, compress: layers.compress };
         let idle = inner.cors.is_none() && inner.headers.is_empty() && inner.cache.is_none() && !inner.compress;

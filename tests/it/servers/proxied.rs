@@ -153,14 +153,8 @@ fn a_websocket_goes_through_nginx_and_lodger_to_an_app() {
     let program = site.install("upstream/testapp");
     let socket = site.run().join("upstream.sock");
     let _app = start_at(&socket, &program, &site, false);
-    let location = "location /ws {
-        proxy_http_version  1.1;
-        proxy_set_header    Upgrade $http_upgrade;
-        proxy_set_header    Connection upgrade;
-        proxy_pass          http://app;
-      }";
     let config = format!("[[site]]\n[[site.route]]\npath = \"/\"\nproxy = \"unix:{}\"\n", socket.display());
-    websocket::check(&Setup::new(Door::NginxHttp).stock(&config).lines(location).start_in(site));
+    websocket::check(&Setup::new(Door::NginxHttp).stock(&config).lines(websocket::NGINX).start_in(site));
 }
 
 /// One file behind a lock, in spellings of which nginx, as the server behind, understands many.

@@ -40,16 +40,18 @@ pub(super) fn check(server: &Server) {
     server.get("/hello").expect(200, "hello, world\n");
 }
 
-#[test]
-#[ignore = "needs real web servers: make test-servers"]
-fn through_nginx() {
-    let location = "location /ws {
+/// How nginx passes a WebSocket on.
+pub(crate) const NGINX: &str = "location /ws {
         proxy_http_version  1.1;
         proxy_set_header    Upgrade $http_upgrade;
         proxy_set_header    Connection upgrade;
         proxy_pass          http://app;
       }";
-    check(&Setup::new(Door::NginxHttp).lines(location).start());
+
+#[test]
+#[ignore = "needs real web servers: make test-servers"]
+fn through_nginx() {
+    check(&Setup::new(Door::NginxHttp).lines(NGINX).start());
 }
 
 #[test]
