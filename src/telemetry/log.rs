@@ -3,7 +3,7 @@
 //! Under mod_fcgid stderr is the main log of the machine, which the owner of a site cannot read; FCGI_STDERR records go to the log that a panel
 //! shows. So a line that is written while a request is being worked on is kept until the connection can send it as such a record.
 
-use crate::{error::BoxError, sys};
+use crate::sys;
 use std::{
     cell::{Cell, RefCell},
     fmt::{self, Write as _},
@@ -112,7 +112,7 @@ pub(crate) async fn guarded<F: Future>(future: F) -> Result<F::Output, String> {
 }
 
 /// An error with all its sources, which are code of the app too. A wrapper that says only what its source says is passed over.
-pub(crate) fn chain(error: BoxError) -> String {
+pub(crate) fn chain(error: Box<dyn std::error::Error + Send + Sync>) -> String {
     let told = guard(move || {
         let first: &(dyn std::error::Error + 'static) = &*error;
         let mut sentences: Vec<String> = std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string).collect();
