@@ -303,6 +303,13 @@ pub(crate) fn hung_up(fd: impl AsFd, tcp: bool) -> bool {
     ready > 0 && poll.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL | libc::POLLRDHUP) != 0
 }
 
+/// Whether there is something to read, or on a listening socket somebody to accept, without waiting.
+pub(crate) fn is_readable(fd: impl AsFd) -> bool {
+    let mut poll = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one live pollfd, as told; time-out 0 returns at once.
+    unsafe { libc::poll(&raw mut poll, 1, 0) > 0 }
+}
+
 /// How many of the bytes that were sent the other end has not taken; 0 where that cannot be said.
 pub(crate) fn untaken(fd: impl AsFd) -> usize {
     let mut count: libc::c_int = 0;
