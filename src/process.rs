@@ -26,8 +26,14 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::time::{Instant, sleep_until};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{
+    task::JoinError,
+    time::{Instant, sleep_until},
+};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 
 /// mod_fcgid kills 8 s after the first SIGTERM.
 const MOD_FCGID_DRAIN: Duration = Duration::from_secs(7);
@@ -109,9 +115,10 @@ pub(crate) async fn serve_sockets(
     for (socket, name) in connections {
         tasks.spawn(serve_connection(socket, app.clone(), shared.by(name), None));
     }
-    let accepting = join_all(listeners.into_iter().map(|(listener, name)| accept(listener, app.clone(), shared.by(name), tasks.clone())));
+    // Tasks of their own, so that a connection wakes nobody else. With this future they end.
+    let accept = |(listener, name)| AbortOnDropHandle::new(tokio::spawn(accept(listener, app.clone(), shared.by(name), tasks.clone())));
+    let mut accepting = join_all(listeners.into_iter().map(accept).collect::<Vec<_>>());
     drop(app);
-    tokio::pin!(accepting);
     let _watchdog = told.is_none().then(|| notify.ready());
     if told.is_none() {
         let over = async {
@@ -124,17 +131,21 @@ pub(crate) async fn serve_sockets(
         };
         tokio::select! {
             () = over => stop.cancel(),
-            // It never ends before that, but has to be driven.
-            _ = &mut accepting, if !only_connections => {}
+            // A door ends before it is told to only when it broke.
+            ended = &mut accepting, if !only_connections => return closed(ended),
         }
     }
     notify.stopping();
-    accepting.await;
+    closed(accepting.await)?;
     tasks.close();
     // The time of the host runs from the first signal on, also when that came while the app was built.
     let until = told.unwrap_or_else(Instant::now) + drain_timeout;
     finish(&tasks, &shared, until, signals).await;
     Ok(())
+}
+
+fn closed(doors: Vec<Result<(), JoinError>>) -> Result<(), Error> {
+    doors.into_iter().collect::<Result<(), _>>().map_err(|error| runtime_error(error.to_string()))
 }
 
 /// Builds the app. Told to leave meanwhile, it goes on for as long as the host allows, since visitors may be waiting; then there is no app.

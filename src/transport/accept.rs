@@ -1,18 +1,21 @@
 //! The door: accepts connections on a listener until told to stop, and closes it without losing a request.
 
-use super::{Shared, connection::serve_connection, crowd::Crowd, socket::Socket};
-use crate::{app::BoxApp, diagnostic::codes as code, gateway::Ownership, sys};
+use super::{Shared, connection::serve_connection, crowd::Crowd, socket::Socket, stop::Stop};
+use crate::{app::BoxApp, diagnostic::codes as code, gateway::Ownership, sys, telemetry::log::guard};
 use std::{
     fs::File,
+    future::{Future, poll_fn},
     io,
     net::{IpAddr, Shutdown},
     os::fd::OwnedFd,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 use tokio::{
     io::{Interest, unix::AsyncFd},
+    runtime::{Handle, RuntimeFlavor},
     time::Instant,
 };
 use tokio_util::task::TaskTracker;
@@ -83,38 +86,54 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
-/// Accepts until the stop token is cancelled. Connections go on as tasks of `tasks`.
+/// Accepts until the stop token is cancelled. Connections that have to wait for something go on as tasks of `tasks`.
+///
+/// It has to be a task of its own: what wakes it is remembered from one poll to the next.
 pub(crate) async fn accept(listener: Listener, app: BoxApp, shared: Arc<Shared>, tasks: TaskTracker) {
     let allowed = web_server_addrs(std::env::var("FCGI_WEB_SERVER_ADDRS").ok().as_deref());
     let mut reserve = Reserve::new();
     let connections = Arc::clone(&shared);
     let crowd = Arc::new(Crowd::default());
-    let serve = move |socket: Socket| {
-        tasks.spawn(serve_connection(socket, app.clone(), Arc::clone(&connections), Some(crowd.enter())));
-    };
-    let mut stopped = pin!(shared.stop.cancelled());
+    let serve = move |socket: Socket| serve_connection(socket, app.clone(), Arc::clone(&connections), Some(crowd.enter()));
+    // With several threads a connection is a task from the start: the others may take it.
+    let alone = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
+    let mut stop = Stop::default();
     loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut stopped => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok(socket) if !may_connect(&socket, allowed.as_deref()) => {
+        let mut accepting = pin!(listener.accept());
+        let accepted = poll_fn(|cx| match accepting.as_mut().poll(cx) {
+            Poll::Pending if stop.poll(&shared.stop, cx) => Poll::Ready(None),
+            accepted => accepted.map(Some),
+        });
+        match accepted.await {
+            None => break,
+            Some(Ok(socket)) if !may_connect(&socket, allowed.as_deref()) => {
                 tracing::warn!(target: "lodger", "{}: a connection was refused: its address is not in FCGI_WEB_SERVER_ADDRS", code::VIOLATION);
             }
-            Ok(socket) => {
+            Some(Ok(socket)) => {
                 reserve.accepted();
-                serve(socket);
+                if alone {
+                    begin(Box::pin(serve(socket)), &tasks).await;
+                } else {
+                    tasks.spawn(serve(socket));
+                }
             }
-            Err(error) => reserve.failed(&error).await,
+            Some(Err(error)) => reserve.failed(&error).await,
         }
     }
     // On a listener that others share, closing the door would close it for everybody: there we only stop coming to it.
     if shared.ownership != Ownership::Shared {
         for socket in listener.close(reserve).unwrap_or_default() {
-            serve(socket);
+            tasks.spawn(serve(socket));
         }
+    }
+}
+
+/// Serves a connection as far as it goes without waiting, which is to its end where the web server opens one for each request. Only what has to wait becomes a task.
+async fn begin(mut connection: Pin<Box<impl Future<Output = ()> + Send + 'static>>, tasks: &TaskTracker) {
+    // A panic in a task would end that task; here it must not end the door.
+    let ended = poll_fn(|cx| Poll::Ready(guard(|| connection.as_mut().poll(cx).is_ready()))).await;
+    if ended == Ok(false) {
+        tasks.spawn(connection);
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     inbox::BodyError,
     socket::Link,
     spare,
+    stop::Stop,
     timers::Timers,
 };
 use crate::{
@@ -28,7 +29,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-use tokio_util::{io::poll_read_buf, sync::WaitForCancellationFutureOwned};
+use tokio_util::io::poll_read_buf;
 
 /// What one read asks for: the variables of an ordinary request and a small body.
 const READ: usize = 16 * 1024;
@@ -79,7 +80,7 @@ pub(super) struct Driver<L, W> {
     /// Since when the peer has taken everything that was sent, on a connection that is to be reset.
     taken_since: Option<Instant>,
     last_read: usize,
-    stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    stop: Stop,
     broken: bool,
 }
 
@@ -125,7 +126,7 @@ pub(super) async fn drive<L: Link, W: Wire + Unpin>(link: L, wire: W, gateway: G
         byte_left: false,
         taken_since: None,
         last_read: 0,
-        stop: None,
+        stop: Stop::default(),
         broken: false,
     };
     // A wire that knows its request from the start has an event before a byte is read.
@@ -162,8 +163,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         if self.stopping {
             return false;
         }
-        let stop = self.stop.get_or_insert_with(|| Box::pin(self.shared.stop.clone().cancelled_owned()));
-        self.stopping = stop.as_mut().poll(cx).is_ready();
+        self.stopping = self.stop.poll(&self.shared.stop, cx);
         if self.stopping {
             self.wire.leave();
         }

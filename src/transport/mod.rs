@@ -20,6 +20,7 @@ pub(crate) mod socket;
 mod spare;
 mod spool;
 pub(crate) mod stdio;
+mod stop;
 mod timers;
 
 #[cfg(test)]
