@@ -97,6 +97,7 @@ struct Known<'a> {
 ///
 /// `uri()` of the result is always in origin form with the mount stripped; scheme and host are facts of the exchange. A missing
 /// Host is no error.
+#[inline]
 pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(Parts, Meta), VarError> {
     // About a third of the variables are headers.
     let mut headers = HeaderMap::with_capacity((vars.len() * 3 / 8).min(USUAL_HEADERS));
@@ -237,6 +238,7 @@ impl<'a> Known<'a> {
 
 /// Takes out headers that a client could have smuggled in under another name: `X_Y` and `X-Y` are one variable. Behind a server that joins what is
 /// repeated, one that comes twice is two names, and which of them an app would believe is nobody's guess. Equal values are one.
+#[cold]
 fn drop_collisions(headers: &mut HeaderMap) {
     let repeated: Vec<HeaderName> = headers.keys().filter(|name| headers.get_all(*name).iter().nth(1).is_some()).cloned().collect();
     for name in repeated {

@@ -6,11 +6,7 @@ use crate::{
     profile::Profile,
 };
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{self, Entry},
-    response::Parts,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
 
 /// FastCGI specification 6.3: "headers whose names are prefixed with `Variable-`".
 const VARIABLE: &str = "Variable-";
@@ -30,7 +26,7 @@ pub(crate) enum ResponseError {
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
-    /// What goes out, `Content-Length` not among it.
+    /// What goes out. In the place of a `Content-Length` among it, [`length`](Self::length) does.
     pub(crate) headers: HeaderMap,
     /// The length that the app declared, and once the response is committed the one that is told to the web server.
     pub(crate) declared: Option<u64>,
@@ -61,7 +57,7 @@ impl Head {
             return Err(ResponseError::Informational(status));
         }
         let no_content = upgrades || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
-        let declared = take_declared_length(&mut headers)?;
+        let declared = declared_length(&headers)?;
         if !upgrades && headers.keys().any(speaks_of_connection) {
             leave_out_connection(&mut headers);
         }
@@ -100,41 +96,44 @@ impl Head {
 
     /// Whether this web server would refuse the head; then, what to tell the developer.
     pub(crate) fn over_budget(&self, profile: &Profile) -> Option<String> {
+        let sizes = || self.lines().map(|(prefix, name, value)| prefix.len() + name.len() + value + 4);
+        let (block, fattest, count) = sizes().fold((0, 0, 0), |(block, fattest, count), size| (block + size, size.max(fattest), count + 1));
+        let over = block > profile.header_block || fattest > profile.header_line || count > profile.header_count;
+        over.then(|| self.tell_over_budget(profile, block, fattest, count))
+    }
+
+    /// All headers and variables: what stands before the name, the name, and how long the value is.
+    fn lines(&self) -> impl Iterator<Item = (&'static str, &str, usize)> {
         let headers = self.headers.iter().map(|(name, value)| ("", name.as_str(), value.len()));
-        let variables = self.variables.iter().map(|(name, value)| (VARIABLE, name.as_str(), value.len()));
-        let (mut block, mut count, mut fattest) = (0, 0, ("", "", 0));
-        for (prefix, name, value) in headers.chain(variables) {
-            let size = prefix.len() + name.len() + value + 4;
-            (block, count) = (block + size, count + 1);
-            if size > fattest.2 {
-                fattest = (prefix, name, size);
-            }
-        }
-        let (prefix, name, fattest) = fattest;
+        headers.chain(self.variables.iter().map(|(name, value)| (VARIABLE, name.as_str(), value.len())))
+    }
+
+    #[cold]
+    fn tell_over_budget(&self, profile: &Profile, block: usize, fattest: usize, count: usize) -> String {
         let what = if block > profile.header_block {
             format!("its headers take {block} bytes, more than the {} it takes in all", profile.header_block)
         } else if fattest > profile.header_line {
             format!("a header line takes {fattest} bytes, more than the {} it takes", profile.header_line)
-        } else if count > profile.header_count {
-            format!("it has {count} headers, more than the {} it takes", profile.header_count)
         } else {
-            return None;
+            format!("it has {count} headers, more than the {} it takes", profile.header_count)
         };
-        Some(format!("{} may refuse this response: {what}; the largest header is `{prefix}{name}` with {fattest} bytes", profile.name()))
+        let (prefix, name, _) = self.lines().max_by_key(|(prefix, name, value)| prefix.len() + name.len() + value).unwrap_or_default();
+        format!("{} may refuse this response: {what}; the largest header is `{prefix}{name}` with {fattest} bytes", profile.name())
     }
 
-    /// The header block in one piece with the first bytes of the body behind it, and where those begin. `Status:` comes first, and always: a `Location` without it is an
+    /// Appends the header block in one piece with the first bytes of the body behind it to `block`, and tells where those begin. `Status:` comes first, and always: a `Location` without it is an
     /// internal redirect for Apache, Caddy and h2o. HAProxy alone wants it behind `Location`.
-    pub(crate) fn block(&self, start: &[u8], profile: &Profile) -> (Vec<u8>, usize) {
-        let mut block = Vec::with_capacity(512 + start.len());
+    pub(crate) fn write(&self, start: &[u8], profile: &Profile, block: &mut Vec<u8>) -> usize {
         let mut digits = itoa::Buffer::new();
         let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| block.extend_from_slice(piece));
         let before_status = |name: &HeaderName| profile.status_behind_location && name == header::LOCATION;
-        for (name, value) in self.headers.iter().filter(|(name, _)| before_status(name)) {
-            put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        if profile.status_behind_location {
+            for value in self.headers.get_all(header::LOCATION) {
+                put(&[header::LOCATION.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+            }
         }
         put(&[b"Status: ", self.status.as_str().as_bytes(), b" ", self.status.canonical_reason().unwrap_or("").as_bytes(), b"\r\n"]);
-        for (name, value) in self.headers.iter().filter(|(name, _)| !before_status(name)) {
+        for (name, value) in self.headers.iter().filter(|(name, _)| *name != header::CONTENT_LENGTH && !before_status(name)) {
             put(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
         }
         for (name, value) in &self.variables {
@@ -146,7 +145,7 @@ impl Head {
         put(&[b"\r\n"]);
         let head_len = block.len();
         block.extend_from_slice(start);
-        (block, head_len)
+        head_len
     }
 }
 
@@ -166,14 +165,13 @@ fn speaks_of_connection(name: &HeaderName) -> bool {
 }
 
 /// The length that the app declared, which is told anew once the response is committed.
-fn take_declared_length(headers: &mut HeaderMap) -> Result<Option<u64>, ResponseError> {
-    let Entry::Occupied(lengths) = headers.entry(header::CONTENT_LENGTH) else { return Ok(None) };
-    let length = plain_number(lengths.get().as_bytes()).ok_or(ResponseError::ContentLength)?;
-    if lengths.iter().any(|other| other != lengths.get()) {
+fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, ResponseError> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return Ok(None) };
+    if lengths.any(|other| other != first) {
         return Err(ResponseError::ContentLength);
     }
-    lengths.remove();
-    Ok(Some(length))
+    plain_number(first.as_bytes()).map(Some).ok_or(ResponseError::ContentLength)
 }
 
 /// How a header block begins.
@@ -236,9 +234,16 @@ mod tests {
     fn block(response: http::Response<()>, length: Option<u64>) -> String {
         let mut head = Head::new(response.into_parts().0, Allowed::default()).unwrap();
         head.declared = length;
-        let (block, head_len) = head.block(b"body", &crate::profile::UNKNOWN);
+        let mut block = Vec::new();
+        let head_len = head.write(b"body", &crate::profile::UNKNOWN, &mut block);
         assert_eq!(&block[head_len..], b"body");
         String::from_utf8(block[..head_len].to_vec()).unwrap()
+    }
+
+    fn written(head: &Head, profile: &Profile) -> String {
+        let mut block = Vec::new();
+        head.write(b"", profile, &mut block);
+        String::from_utf8(block).unwrap()
     }
 
     #[test]
@@ -268,7 +273,7 @@ mod tests {
             let parts = http::Response::builder().status(status).body(()).unwrap().into_parts().0;
             let head = Head { declared: Some(0), ..Head::new(parts, Allowed::default()).unwrap() };
             assert!(!head.body_allowed);
-            assert!(!String::from_utf8_lossy(&head.block(b"", &crate::profile::UNKNOWN).0).contains("content-length"));
+            assert!(!written(&head, &crate::profile::UNKNOWN).contains("content-length"));
         }
     }
 
@@ -308,7 +313,7 @@ mod tests {
         // It makes 302 of every status that stands before a `Location`, of 201 and 307 too.
         let response = http::Response::builder().status(307).header("x-a", "b").header("location", "/x").body(()).unwrap();
         let head = Head::new(response.into_parts().0, Allowed::default()).unwrap();
-        let block = |profile| String::from_utf8(head.block(b"", profile).0.to_vec()).unwrap();
+        let block = |profile| written(&head, profile);
         assert_eq!(block(&crate::profile::HAPROXY), "location: /x\r\nStatus: 307 Temporary Redirect\r\nx-a: b\r\n\r\n");
         assert_eq!(block(&crate::profile::UNKNOWN), "Status: 307 Temporary Redirect\r\nx-a: b\r\nlocation: /x\r\n\r\n");
     }

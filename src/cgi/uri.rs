@@ -53,6 +53,7 @@ pub(super) fn from_request_uri(raw: &Bytes) -> Result<Target, VarError> {
 }
 
 /// `http://host/rest` as `(host, /rest)`.
+#[cold]
 fn split_absolute(raw: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = raw.iter().position(|byte| !byte.is_ascii_alphanumeric())?;
     let after = raw.get(colon..)?.strip_prefix(b"://")?;
@@ -61,6 +62,7 @@ fn split_absolute(raw: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Builds a target from decoded variables when there is no `REQUEST_URI`: `SCRIPT_NAME` + `PATH_INFO`, encoded again, `?` `QUERY_STRING`.
+#[cold]
 pub(super) fn from_parts(script_name: &[u8], path_info: &[u8], query: &[u8]) -> Result<Target, VarError> {
     let mut raw = String::new();
     if script_name.first().or(path_info.first()) != Some(&b'/') {

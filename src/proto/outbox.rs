@@ -1,6 +1,6 @@
 //! Bytes on their way out: small pieces gathered in one buffer, large ones kept as they are, all sent with one vectored write.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 use std::{collections::VecDeque, io::IoSlice};
 
 /// Pieces up to this size are copied behind each other; larger ones are passed on untouched. Copying 4 KiB costs less than one more
@@ -15,13 +15,15 @@ const FIRST: usize = 1024;
 pub(crate) struct Outbox {
     whole: VecDeque<Bytes>,
     whole_len: usize,
-    tail: BytesMut,
+    tail: Vec<u8>,
+    /// How much of the tail has gone out.
+    gone: usize,
 }
 
 impl Outbox {
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
-        self.whole_len + self.tail.len()
+        self.whole_len + self.tail.len() - self.gone
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -42,8 +44,8 @@ impl Outbox {
             self.put_slice(&bytes);
             return;
         }
-        if !self.tail.is_empty() {
-            let small = self.tail.split().freeze();
+        if self.tail.len() > self.gone {
+            let small = Bytes::from(std::mem::take(&mut self.tail)).split_off(std::mem::take(&mut self.gone));
             self.whole_len += small.len();
             self.whole.push_back(small);
         }
@@ -53,7 +55,7 @@ impl Outbox {
 
     /// Fills `slices` with what is to be sent next and returns how many were filled.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
+        let tail = self.tail.get(self.gone..).filter(|tail| !tail.is_empty());
         let pieces = self.whole.iter().map(|piece| &piece[..]).chain(tail);
         slices.iter_mut().zip(pieces).map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
     }
@@ -70,14 +72,29 @@ impl Outbox {
             }
             self.whole.pop_front();
         }
-        self.tail.advance(sent.min(self.tail.len()));
+        self.gone += sent.min(self.tail.len() - self.gone);
+        if self.gone == self.tail.len() {
+            self.tail.clear();
+            self.gone = 0;
+        }
     }
 
-    /// Lets the memory go that an idle connection does not need.
-    pub(crate) fn release(&mut self) {
-        if self.is_empty() {
-            *self = Self::default();
+    /// Gives it a buffer that is empty, if it has none.
+    pub(crate) fn lend(&mut self, buffer: impl FnOnce() -> Vec<u8>) {
+        if self.tail.capacity() == 0 {
+            self.tail = buffer();
         }
+    }
+
+    /// Lets the memory go that an idle connection does not need: what is returned is empty, and may be lent to another.
+    pub(crate) fn release(&mut self) -> Vec<u8> {
+        if !self.is_empty() {
+            return Vec::new();
+        }
+        if self.whole.capacity() > 0 {
+            self.whole = VecDeque::new();
+        }
+        std::mem::take(&mut self.tail)
     }
 }
 

@@ -62,7 +62,16 @@ fn is_event_stream(parts: &Parts) -> bool {
 /// OpenLiteSpeed makes 200 of every status that it does not know, which turns an error into a success.
 fn send_nearest_status(parts: &mut Parts, profile: &Profile) {
     let (meant, sent) = (parts.status, profile.nearest_status(parts.status.as_u16()));
-    let Some(sent) = StatusCode::from_u16(sent).ok().filter(|sent| *sent != meant) else { return };
+    if sent != meant.as_u16()
+        && let Ok(sent) = StatusCode::from_u16(sent)
+    {
+        send_other_status(parts, profile, sent);
+    }
+}
+
+#[cold]
+fn send_other_status(parts: &mut Parts, profile: &Profile, sent: StatusCode) {
+    let meant = parts.status;
     tracing::warn!(target: "lodger", "{}: {} passes on no status {}, so {} was sent", code::STATUS_REPLACED, profile.name(), meant.as_u16(), sent.as_u16());
     parts.headers.insert(TRUE_STATUS, HeaderValue::from(meant.as_u16()));
     parts.status = sent;

@@ -63,6 +63,7 @@ impl From<Failure> for Refused {
 }
 
 /// Lets a request in, or says what it is answered with instead: 413 before 503, since asking again later does not help the first.
+#[inline]
 pub(super) fn admit(shared: &Arc<Shared>, app: &BoxApp, candidate: Candidate) -> Result<Admitted, Refused> {
     let Candidate { parts, meta, vars, gateway, profile, role, body_ended, upgrade, last_call } = candidate;
     let limits = &shared.limits;

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     app::BoxApp,
+    cgi::response::Head,
     diagnostic::codes as code,
     gateway::Gateway,
     profile::{Abort, Profile},
@@ -136,7 +137,8 @@ pub(super) async fn drive<L: Link, W: Wire + Unpin>(link: L, wire: W, gateway: G
     })
     .await;
     poll_fn(|cx| driver.poll(cx)).await;
-    spare::give_back(std::mem::take(&mut driver.input));
+    spare::keep_input(std::mem::take(&mut driver.input));
+    spare::keep_output(driver.out.release());
     if driver.broken { Outcome::Broken } else { Outcome::Fine }
 }
 
@@ -152,9 +154,16 @@ impl<L: Link, W: Wire> Driver<L, W> {
             }
             if moved {
                 self.timers.busy();
-            } else if !self.poll_stop(cx) {
-                ready!(self.poll_timers(cx));
+                continue;
             }
+            let waited_before = self.stop.is_known_to(cx);
+            if self.poll_stop(cx) {
+                continue;
+            }
+            if waited_before && self.is_between_requests() && self.timers.rest(self.shared.limits.idle_timeout) {
+                return Poll::Pending;
+            }
+            ready!(self.poll_timers(cx));
         }
     }
 
@@ -180,8 +189,8 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return self.departed(),
                 Poll::Pending => {
-                    spare::give_back(std::mem::take(&mut self.input));
-                    self.out.release();
+                    spare::keep_input(std::mem::take(&mut self.input));
+                    spare::keep_output(self.out.release());
                     return false;
                 }
             }
@@ -217,7 +226,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         match appetite {
             Appetite::Any => {
                 if self.input.capacity() == 0 {
-                    self.input = spare::take();
+                    self.input = spare::input();
                 }
                 self.input.reserve(if self.last_read >= READ { READ_MORE } else { READ });
                 poll_read_buf(link, cx, &mut self.input)
@@ -247,6 +256,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
 
     /// Ends the connection so that the peer sees that something broke. Where only a reset shows that, it takes a byte that is not read, which may be on its way
     /// still, and a peer that waits for more: mod_proxy_uwsgi overlooks a reset that it meets behind the last bytes of a piece.
+    #[cold]
     fn close_badly(&mut self, cx: &mut Context<'_>) {
         let unread = self.byte_left || self.input_closed || !self.may_reset() || self.link.poll_peek(cx, &mut [0], 1).is_ready();
         if unread && (!self.may_reset() || self.peer_waits_for_more()) {
@@ -315,6 +325,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     }
 
     /// The visitor or the web server is gone: every handler is dropped, whoever kept a body gets an error.
+    #[cold]
     pub(super) fn departed(&mut self) -> bool {
         for slot in self.exchanges.drain() {
             slot.fail_input(BodyError::Departed);
@@ -365,9 +376,11 @@ impl<L: Link, W: Wire> Driver<L, W> {
             match step {
                 Step::Head { head, start } => {
                     self.exchanges.slot(at)?.timeout = None;
-                    let (block, head_len) = head.block(&start, profile);
-                    self.wire.respond(id, ResponsePart::Head { block: &block, head_len }, &mut self.out);
-                    continue;
+                    self.respond_head(id, &head, &start, profile);
+                    if !self.exchanges.slot(at)?.exchange.has_told_all() {
+                        continue;
+                    }
+                    self.wire.respond(id, ResponsePart::End, &mut self.out);
                 }
                 Step::Data(data) => {
                     self.wire.respond(id, ResponsePart::Data(data), &mut self.out);
@@ -384,6 +397,16 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
     }
 
+    /// Sends the head of a response with the first bytes of its body, and tells how long that is.
+    pub(super) fn respond_head(&mut self, id: RequestId, head: &Head, start: &[u8], profile: &Profile) -> usize {
+        self.out.lend(spare::output);
+        spare::with_block(|block| {
+            let head_len = head.write(start, profile, block);
+            self.wire.respond(id, ResponsePart::Head { block, head_len }, &mut self.out);
+            block.len()
+        })
+    }
+
     /// Shows which responses broke, once all that has come is in work: what closes the connection must not cost the requests that came behind. Tells whether there were any.
     fn show_broken_ones(&mut self) -> bool {
         let mut any = false;
@@ -398,6 +421,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     }
 
     /// Makes a response that broke visible, in the way that this web server understands.
+    #[cold]
     fn show_broken(&mut self, id: RequestId, abort: Abort) {
         self.broken = true;
         let alone = self.exchanges.iter().filter(|slot| !slot.over).count() == 1;
@@ -419,6 +443,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     }
 
     /// Gives a request up in its handler's place.
+    #[cold]
     pub(super) fn fail(&mut self, id: RequestId, failure: Failure) {
         let Some(slot) = self.exchanges.get_mut(id) else { return };
         slot.timeout = None;
@@ -487,6 +512,11 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
     }
 
+    /// Whether nothing is to be waited for but the next request, with no limit but the one on idle connections.
+    fn is_between_requests(&self) -> bool {
+        self.exchanges.is_empty() && self.out.is_empty() && self.phase == Phase::Open && !self.stopping && self.is_silent()
+    }
+
     /// Whether the peer has said what it had to say, and nothing is half said.
     fn is_silent(&self) -> bool {
         self.received_any && self.input.is_empty() && self.wire.oldest_incomplete().is_none() && self.wire.oldest_discarding().is_none()
@@ -500,6 +530,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         Poll::Ready(())
     }
 
+    #[cold]
     pub(super) fn protocol_failed(&mut self, code: code::Code, sentence: &str) {
         tracing::warn!(target: "lodger", "{code}: the connection was closed: {sentence}");
         self.departed();

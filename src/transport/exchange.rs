@@ -142,7 +142,6 @@ impl Exchange {
     }
 
     /// Whether nothing follows what was told already but the end.
-    #[cfg(feature = "http")]
     pub(super) fn has_told_all(&self) -> bool {
         matches!(self.stage, Stage::Ending) && self.ready.is_none() && self.pieces.is_empty()
     }
@@ -205,16 +204,19 @@ impl Exchange {
     }
 
     /// Gives the request up and answers in the handler's place, or breaks the response when its head is out.
+    #[cold]
     pub(super) fn fail(&mut self, failure: Failure) {
         tracing::warn!(target: "lodger", "{}: {} ({})", failure.code, failure.sentence, self.name());
         self.replace(failure.status, failure.code);
     }
 
+    #[cold]
     fn failed(&mut self, code: Code, sentence: &str) {
         tracing::error!(target: "lodger", "{code}: {sentence} ({})", self.name());
         self.replace(StatusCode::INTERNAL_SERVER_ERROR, code);
     }
 
+    #[cold]
     fn replace(&mut self, status: StatusCode, code: Code) {
         if self.is_undecided() {
             let (head, start) = Head::of_error(status, code.as_str(), self.facts.accept(), self.allowed.head_request);
@@ -233,8 +235,18 @@ impl Exchange {
 
     fn drop_guarded<T>(&self, of_the_app: T) {
         if let Err(panic) = guard(|| drop(of_the_app)) {
-            tracing::error!(target: "lodger", "{}: a destructor panicked: {panic} ({})", code::APP_PANICKED, self.name());
+            self.tell_panic_of_destructor(&panic);
         }
+    }
+
+    #[cold]
+    fn tell_over_budget(&self, warning: &str) {
+        tracing::warn!(target: "lodger", "{}: {warning} ({})", code::FAT_HEADER, self.name());
+    }
+
+    #[cold]
+    fn tell_panic_of_destructor(&self, panic: &str) {
+        tracing::error!(target: "lodger", "{}: a destructor panicked: {panic} ({})", code::APP_PANICKED, self.name());
     }
 
     fn answered(&mut self, response: Response<ResponseBody>) {
@@ -256,7 +268,7 @@ impl Exchange {
             }
         };
         if let Some(warning) = head.over_budget(profile) {
-            tracing::warn!(target: "lodger", "{}: {warning} ({})", code::FAT_HEADER, self.name());
+            self.tell_over_budget(&warning);
         }
         head.declared = head.declared.or(known.filter(|length| *length > 0 || !self.allowed.head_request)).filter(|_| !offloaded);
         if head.body_allowed && !offloaded {
@@ -279,7 +291,13 @@ impl Exchange {
                 break false;
             }
             match look(body, cx) {
-                Look::Chunk(chunk) => held.push(chunk),
+                Look::Chunk(chunk) => {
+                    held.push(chunk);
+                    // A body that is known to be over need not be asked for more.
+                    if guard(|| body.is_end_stream()).unwrap_or(false) {
+                        break true;
+                    }
+                }
                 Look::End => break true,
                 Look::Pending => break false,
                 Look::Failed(code, sentence) => {
@@ -342,6 +360,7 @@ impl Exchange {
         chunk
     }
 
+    #[cold]
     fn tell_excess(&mut self) {
         if !std::mem::replace(&mut self.excess_told, true) {
             tracing::warn!(target: "lodger", "{}: the body is longer than the Content-Length that the app declared, and was cut ({})", code::BODY_TOO_LONG, self.name());

@@ -52,7 +52,9 @@ mod tests {
             Some(variables) => Head::of_grant(variables),
             None => Head::new(parts, Allowed::default()).unwrap(),
         };
-        (String::from_utf8(head.block(b"", &profile::UNKNOWN).0.to_vec()).unwrap(), head.body_allowed)
+        let mut block = Vec::new();
+        head.write(b"", &profile::UNKNOWN, &mut block);
+        (String::from_utf8(block).unwrap(), head.body_allowed)
     }
 
     fn response(status: u16) -> http::Response<()> {

@@ -45,8 +45,11 @@ impl<L: Link, W: Wire> Driver<L, W> {
             let mut complete = None;
             if let Event::Request { id, .. } = event {
                 let next = self.next_event();
-                complete = (next == Ok(Some(Event::BodyEnd { id }))).then_some(id);
-                seen = complete.is_none().then_some(next);
+                if matches!(next, Ok(Some(Event::BodyEnd { id: ended })) if ended == id) {
+                    complete = Some(id);
+                } else {
+                    seen = Some(next);
+                }
             }
             self.take_event(event, complete.is_some());
             if let Some(id) = complete {
@@ -155,6 +158,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     }
 
     /// Answers in the place of a handler that is never called.
+    #[cold]
     pub(super) fn refuse(&mut self, id: RequestId, failure: Failure, accept: Option<&[u8]>, head_request: bool) {
         if self.refused_unread > REFUSED_BACKLOG {
             return self.protocol_failed(code::VIOLATION, "more requests were refused than their answers were read");
@@ -162,9 +166,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let ((), lines) = logged::<W, _>(|| tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence));
         self.send_log(id, lines, &profile::UNKNOWN);
         let (head, page) = Head::of_error(failure.status, failure.code.as_str(), accept, head_request);
-        let (block, head_len) = head.block(&page, &profile::UNKNOWN);
-        self.refused_unread += block.len();
-        self.wire.respond(id, ResponsePart::Head { block: &block, head_len }, &mut self.out);
+        self.refused_unread += self.respond_head(id, &head, &page, &profile::UNKNOWN);
         self.wire.respond(id, ResponsePart::End, &mut self.out);
     }
 

@@ -18,12 +18,17 @@ pub(super) struct Stop {
 impl Stop {
     /// Whether `token` is cancelled. If not, the task of `cx` is woken when it is.
     pub(super) fn poll(&mut self, token: &CancellationToken, cx: &mut Context<'_>) -> bool {
-        if self.asked_by.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        if self.is_known_to(cx) {
             return token.is_cancelled();
         }
         self.asked_by = Some(cx.waker().clone());
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(token.clone().cancelled_owned()));
         waiting.as_mut().poll(cx).is_ready()
+    }
+
+    /// Whether it was the task of `cx` that asked last.
+    pub(super) fn is_known_to(&self, cx: &Context<'_>) -> bool {
+        self.asked_by.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Timers {
     linger: Option<Instant>,
     write: Option<Instant>,
     idle: Option<Instant>,
+    /// The last end of an idle time that the timer was set for.
+    idle_alarm: Option<Instant>,
     probe: Option<Instant>,
     /// Since when reading is held back, and what the handler had taken then.
     pause: Option<(Instant, u64)>,
@@ -48,6 +50,14 @@ impl Timers {
     /// Something happened: the connection is not idle.
     pub(super) fn busy(&mut self) {
         self.idle = None;
+    }
+
+    /// Nothing but the next request is waited for. Tells whether the timer is set as an earlier pause needed it, so that it rings before this one is over
+    /// and need not be looked at now.
+    pub(super) fn rest(&mut self, idle_for: Duration) -> bool {
+        (self.params, self.discard, self.write, self.probe) = (None, None, None, None);
+        self.idle.get_or_insert_with(|| Instant::now() + idle_for);
+        self.alarm.0.as_ref().is_some_and(|sleep| !sleep.is_elapsed() && self.idle_alarm.is_some_and(|idle| sleep.deadline() <= idle))
     }
 
     /// Bytes went out: the peer is alive.
@@ -142,6 +152,8 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
         let look_again = may_reset.then(|| now + LOOK);
         let linger_for = if self.stopping { FRESH } else { limits.linger_timeout };
+        let idle = keep_while(&mut timers.idle, quiet && incomplete.is_none() && self.phase == Phase::Open, || now + idle_for);
+        timers.idle_alarm = idle.or(timers.idle_alarm);
         let ends = [
             keep_for(&mut timers.params, incomplete, || now + limits.params_timeout),
             keep_for(&mut timers.discard, self.wire.oldest_discarding(), || now + linger_for),
@@ -149,7 +161,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 now + linger_for
             }),
             keep_while(&mut timers.write, self.write_blocked, || now + limits.write_timeout),
-            keep_while(&mut timers.idle, quiet && incomplete.is_none() && self.phase == Phase::Open, || now + idle_for),
+            idle,
             keep_while(&mut timers.probe, !reading, || now + PROBE),
             look_again,
             timers.pause.map(|(since, _)| since + PAUSE).filter(|end| *end > now),
@@ -186,6 +198,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     }
 
     /// One request whose variables do not come hurts no other: alone the connection is closed, in company the request is refused.
+    #[cold]
     fn give_up_incomplete(&mut self) {
         self.timers.params = None;
         let sentence = "the variables of a request were not complete in time";

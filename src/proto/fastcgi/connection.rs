@@ -66,6 +66,7 @@ impl Connection {
     }
 
     /// Specification 4: "Management records have an FCGI_requestId value of zero".
+    #[cold]
     fn recv_management(&self, record: &Record, out: &mut Outbox) -> Result<(), Violation> {
         if out.len() > MANAGEMENT_BACKLOG {
             return Err(Violation::ManagementFlood);
@@ -134,6 +135,7 @@ impl Connection {
     }
 
     /// Specification 5.4: the web server asks to abort; the application "responds as soon as possible with FCGI_END_REQUEST".
+    #[cold]
     fn recv_abort(&mut self, id: RequestId) -> Option<Event> {
         let stream = self.streams.get_mut(id)?;
         (stream.stdin_ended, stream.data_ended) = (true, true);

@@ -139,9 +139,10 @@ fn response(head: Head, start: Bytes, mut work: Option<Box<InWork>>, close: bool
     if close {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    if let Some(length) = length {
-        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-    }
+    match length {
+        Some(length) => response.headers_mut().insert(header::CONTENT_LENGTH, length.into()),
+        None => response.headers_mut().remove(header::CONTENT_LENGTH),
+    };
     response
 }
 
