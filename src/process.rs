@@ -127,6 +127,8 @@ pub(crate) async fn serve_sockets(
                 () = trigger => {}
                 () = life::leave_alone(terms.litespeed.as_ref(), || shared.work()) => {}
                 () = async { tasks.close(); tasks.wait().await }, if only_connections => {}
+                // It never ends.
+                () = shared.rest.watch(|| shared.work()) => {}
             }
         };
         tokio::select! {

@@ -75,6 +75,7 @@ impl Permit {
     pub(super) fn take(shared: &Arc<Shared>) -> Option<Self> {
         let permit = Self(Arc::clone(shared));
         shared.begun.fetch_add(1, Ordering::Relaxed);
+        shared.rest.end();
         let before = shared.in_work.fetch_add(1, Ordering::Relaxed);
         (before < shared.limits.requests).then_some(permit)
     }

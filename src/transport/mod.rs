@@ -28,7 +28,15 @@ mod replay_tests;
 
 #[cfg(feature = "http")]
 use crate::gateway::http::HttpStart;
-use crate::{cgi::Executable, gateway::Ownership, life::Work, limits::Limits, profile::Profile, settings::Settings, trust::Trusted};
+use crate::{
+    cgi::Executable,
+    gateway::Ownership,
+    life::{Rest, Work},
+    limits::Limits,
+    profile::Profile,
+    settings::Settings,
+    trust::Trusted,
+};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -58,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) in_work: Arc<AtomicUsize>,
     /// Requests that were ever begun, over all connections.
     pub(crate) begun: Arc<AtomicUsize>,
+    /// Whether the process rests until the next request.
+    pub(crate) rest: Arc<Rest>,
     /// Connections that became something else, such as a WebSocket. No limit on requests counts them, but they are work.
     pub(crate) upgraded: Arc<AtomicUsize>,
 }
@@ -76,6 +86,7 @@ impl Shared {
             listener: None,
             in_work: Arc::default(),
             begun: Arc::default(),
+            rest: Arc::default(),
             upgraded: Arc::default(),
         })
     }
