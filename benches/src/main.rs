@@ -91,6 +91,6 @@ fn build(context: &Context) -> Result<()> {
         return Ok(());
     }
     let mut command = programs::cargo();
-    command.args(["build", "--release", "--package", "lodger-bench", "--features", "peers"]).current_dir(Context::root());
-    context.build(command.args(["--bin", "hello", "--bin", "knobs", "--bin", "axum_loop", "--bin", "axum_http", "--bin", "tokio_fastcgi"]))
+    command.args(["build", "--release", "--package", "lodger-bench"]).current_dir(Context::root());
+    context.build(command.args(["--bin", "hello", "--bin", "knobs", "--bin", "axum_loop"]))
 }

@@ -53,6 +53,10 @@ type Start = fn(&Context) -> Result<(Vec<Peer>, String)>;
 /// The name of what does no more than it has to.
 pub(crate) const LIMIT: &str = "the limit (C, epoll)";
 
+/// How the programs are built.
+pub(crate) const AS_UPLOADED: &str = "Programs in Rust are built as they are uploaded to a web space: linked statically, at a fixed address and stripped, as the README shows. \
+                                      Go always links so; those in C use Debian's libraries.";
+
 /// Options for PHP: with opcache, and without Debian's other extensions.
 pub(crate) const PHP_OPTIONS: [&str; 5] = ["--no-php-ini", "-d", "zend_extension=opcache", "-d", "opcache.enable=1"];
 
@@ -97,7 +101,7 @@ fn limit(context: &Context) -> Result<(Vec<Peer>, String)> {
 /// lodger over FastCGI, and over the other protocols when everything is measured.
 fn lodger(context: &Context) -> Result<(Vec<Peer>, String)> {
     let speak = |name, protocol, ways| -> Result<Peer> {
-        let server = Server::start(context, &mut Command::new(Context::program("hello")?))?;
+        let server = Server::start(context, &mut Command::new(programs::uploaded(context, "hello")?))?;
         Ok(Peer::new(name, protocol, ways, server))
     };
     let mut peers = vec![speak("lodger", Protocol::FastCgi, &WAYS)?];
@@ -118,7 +122,7 @@ fn libfcgi(context: &Context) -> Result<(Vec<Peer>, String)> {
 }
 
 fn tokio_fastcgi(context: &Context) -> Result<(Vec<Peer>, String)> {
-    let server = Server::start(context, &mut Command::new(Context::program("tokio_fastcgi")?))?;
+    let server = Server::start(context, &mut Command::new(programs::uploaded(context, "tokio_fastcgi")?))?;
     Ok((vec![Peer::new("tokio-fastcgi", Protocol::FastCgi, &WAYS, server)], locked("tokio-fastcgi")?))
 }
 
@@ -162,7 +166,7 @@ fn php_pool(context: &Context, fpm: &Path, processes: usize) -> Result<Server> {
 }
 
 fn axum(context: &Context) -> Result<(Vec<Peer>, String)> {
-    let server = Server::start(context, &mut Command::new(Context::program("axum_http")?))?;
+    let server = Server::start(context, &mut Command::new(programs::uploaded(context, "axum_http")?))?;
     let version = format!("{}, hyper {}, tokio {}", locked("axum")?, locked("hyper")?, locked("tokio")?);
     Ok((vec![Peer::new("axum over HTTP", Protocol::Http, &[Way::New, Way::Kept], server)], version))
 }

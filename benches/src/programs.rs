@@ -38,11 +38,20 @@ pub(crate) fn example(context: &Context, name: &str) -> Result<PathBuf> {
     Context::program(&format!("examples/{name}"))
 }
 
+/// A program of this package as it is uploaded, linked statically; in a smoke test, as cargo built it.
+pub(crate) fn uploaded(context: &Context, program: &str) -> Result<PathBuf> {
+    if context.built { Context::program(program) } else { linked_statically(context, "lodger-bench", program) }
+}
+
 /// Builds a program of this workspace linked statically, at a fixed address as the README recommends and stripped, in a target folder of its own.
 pub(crate) fn linked_statically(context: &Context, package: &str, program: &str) -> Result<PathBuf> {
     let folder = Context::bench_program("static")?;
     let mut command = cargo();
     command.args(["build", "--release", "--target", STATIC_TARGET, "--package", package, "--bin", program, "--target-dir"]).arg(&folder);
+    if package == env!("CARGO_PKG_NAME") {
+        // With the same features each time, so that nothing is built twice.
+        command.args(["--features", "peers"]);
+    }
     command
         .current_dir(Context::root())
         .env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static")

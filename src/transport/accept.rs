@@ -49,7 +49,7 @@ impl Listener {
     async fn accept(&self) -> io::Result<Socket> {
         loop {
             let mut ready = self.fd.readable().await?;
-            let Ok(accepted) = ready.try_io(|fd| sys::accept(fd)) else { continue };
+            let Ok(accepted) = ready.try_io(sys::accept) else { continue };
             // To find out by an accept that nobody waits takes the kernel ten times as long: it makes a socket and a file first, and takes them apart again.
             if accepted.is_ok() && !sys::is_readable(&self.fd) {
                 ready.clear_ready();

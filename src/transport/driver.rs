@@ -312,7 +312,8 @@ impl<L: Link, W: Wire> Driver<L, W> {
 
     fn at_end_of_input(&mut self, cx: &mut Context<'_>) {
         self.input_closed = true;
-        if self.link.hung_up() {
+        // Where nothing is in work and nothing is to be sent, either way it is over.
+        if !(self.exchanges.is_empty() && self.out.is_empty()) && self.link.hung_up() {
             self.departed();
             return;
         }

@@ -190,10 +190,11 @@ fn report(context: &Context, routes: &[Route<'_>], versions: Versions) -> Sectio
         "wrk with the headers of a browser and {} connections asks nginx and Apache on loopback; {} runs of a second each, in turns, and the median of them. {} The web \
          server is on the core of the server. CPU time is that of the program alone, in all its processes, and with that of the web server; \
          figures with × are times those of the first row. nginx asks one process of lodger, tokio-fastcgi, Go and axum, and as many of libfcgi and PHP-FPM as there are \
-         connections, since each of those serves one request at a time. mod_fcgid gives every program as many processes as it needs, each of which has one request at a time.",
+         connections, since each of those serves one request at a time. mod_fcgid gives every program as many processes as it needs, each of which has one request at a time. {}",
         context.in_flight,
         context.rounds,
-        context.cores_sentence()
+        context.cores_sentence(),
+        peers::AS_UPLOADED
     );
     Section { title: "Behind real web servers".into(), about, tables, targets, versions, ..Section::default() }
 }

@@ -13,6 +13,9 @@ use std::{thread::sleep, time::Duration};
 /// How long a process is left alone before it is looked at.
 const REST: Duration = Duration::from_millis(300);
 
+/// How long a process has had nothing to do that is called idle.
+const IDLE: Duration = Duration::from_secs(7);
+
 /// Connections that are kept open.
 const CONNECTIONS: u64 = 10_000;
 
@@ -20,6 +23,8 @@ const CONNECTIONS: u64 = 10_000;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
     /// Once it has answered one request.
+    pub(crate) answered: u64,
+    /// When it has had nothing to do since.
     pub(crate) idle: u64,
     /// Once it has answered many.
     pub(crate) loaded: u64,
@@ -39,7 +44,7 @@ pub(crate) struct Connections {
 /// Measures one program after the other. Never two of the same at once: the pages of the program, which they share, would count for only a part of each.
 pub(crate) fn run(context: &Context) -> Result<Section> {
     let (mut targets, mut versions) = (Vec::new(), Vec::new());
-    let mut table = Table::new("", &["server", "idle", "after load", "most"]);
+    let mut table = Table::new("", &["server", "after a request", "idle", "after load", "most"]);
     for key in ["lodger", "libfcgi", "tokio-fastcgi", "go", "php", "axum"] {
         if !context.wants(key) {
             continue;
@@ -47,7 +52,7 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
         let (peer, version) = peers::alone(context, key)?;
         let in_flight = if peer.ways.contains(&Way::Multiplexed) || peer.protocol == Protocol::Http { context.in_flight } else { 1 };
         let usage = usage(context, &peer.one, &exchange(&peer, peer.protocol)?, in_flight).map_err(|error| format!("{key}: {error}"))?;
-        table.rows.push(vec![peer.name.into(), mebibytes(usage.idle), mebibytes(usage.loaded), mebibytes(usage.peak)]);
+        table.rows.push([peer.name.into()].into_iter().chain([usage.answered, usage.idle, usage.loaded, usage.peak].map(mebibytes)).collect());
         if key == "lodger" {
             targets.push(Target { what: "lodger, idle".into(), measured: in_mebibytes(usage.idle), bound: Bound::AtMost(2.0), unit: "MiB" });
         }
@@ -55,10 +60,13 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
     }
     let many = connections_table(context, &mut targets)?;
     let about = format!(
-        "Proportional set size (PSS) of the process, of PHP-FPM with its one worker, in MiB: once it has answered one request; and after {} requests on {} kept \
-         connections (one connection where the program serves no more at a time). The third figure is the most that was resident (VmHWM), shared libraries included.",
+        "Proportional set size (PSS) of the process, of PHP-FPM with its one worker, in MiB: once it has answered one request; when it has had nothing to do for {} seconds, \
+         after which lodger has given the pages of its program back that it does not use; and after {} requests on {} kept connections (one connection where the program \
+         serves no more at a time). The last figure is the most that was resident (VmHWM), shared libraries included. {}",
+        IDLE.as_secs(),
         load_requests(context),
-        context.in_flight
+        context.in_flight,
+        peers::AS_UPLOADED
     );
     Ok(Section { title: "Memory".into(), about, tables: vec![table, many], targets, versions, ..Section::default() })
 }
@@ -113,10 +121,12 @@ fn load_requests(context: &Context) -> u64 {
 pub(crate) fn usage(context: &Context, server: &Server, exchange: &Exchange, in_flight: usize) -> Result<Usage> {
     load::play(server.socket(), exchange, 1, 1)?;
     sleep(REST);
+    let answered = server.pss()?;
+    sleep(if context.quick { REST } else { IDLE });
     let idle = server.pss()?;
     load::play(server.socket(), exchange, in_flight, load_requests(context))?;
     sleep(REST);
-    Ok(Usage { idle, loaded: server.pss()?, peak: peak_memory(server.pid())? })
+    Ok(Usage { answered, idle, loaded: server.pss()?, peak: peak_memory(server.pid())? })
 }
 
 /// Opens connections, makes a request on each, and looks at the process before, while they are open, and when they have gone.

@@ -140,10 +140,11 @@ fn about(context: &Context) -> String {
          With several connections the load never sleeps. With one it does, as a web server would that waits for nothing else, and the server pays for waking it; without that a \
          multiplexed request costs the limit about a third.\n\n\
          The limit walks the heads of the records until the request ends and writes bytes that are ready; it parses nothing and allocates nothing. Go runs with `GOMAXPROCS=1`, which is what it \
-         chooses on one core and cheaper than more; PHP-FPM has no extension but opcache.",
+         chooses on one core and cheaper than more; PHP-FPM has no extension but opcache. {}",
         context.cores_sentence(),
         context.rounds,
         context.in_flight,
         context.in_flight,
+        peers::AS_UPLOADED,
     )
 }
