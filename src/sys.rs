@@ -369,6 +369,17 @@ pub(crate) fn kill_group(leader: u32) -> io::Result<()> {
     check(unsafe { libc::kill(-leader, libc::SIGKILL) }).map(drop)
 }
 
+/// A descriptor that can be read once a child of ours has ended, which must not have been waited for. Kernels before 5.3 have none.
+#[cfg(feature = "site")]
+pub(crate) fn watch_process(child: u32) -> io::Result<OwnedFd> {
+    let child = libc::pid_t::try_from(child).map_err(io::Error::other)?;
+    // SAFETY: the call takes two numbers and touches no memory.
+    let watch = unsafe { libc::syscall(libc::SYS_pidfd_open, child, 0) };
+    let watch = check(libc::c_int::try_from(watch).map_err(io::Error::other)?)?;
+    // SAFETY: the call just made this descriptor, closed on exec, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(watch) })
+}
+
 /// Bytes that nobody can guess, from the kernel.
 pub(crate) fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
