@@ -13,6 +13,7 @@ use std::{
     },
     path::{Path, PathBuf},
     ptr,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 use tokio::io::{
@@ -350,6 +351,36 @@ pub(crate) fn take(fd: impl AsFd, buf: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the buffer is live and as long as it is told to be.
     let len = unsafe { libc::recv(fd.as_fd().as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), libc::MSG_DONTWAIT) };
     usize::try_from(len).map_err(|_| io::Error::last_os_error())
+}
+
+/// Lets a handler of ours note a signal from now on: the flag tells that it came. `None` where somebody else handles it, which stays so.
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub(crate) fn note_signal(signal: libc::c_int) -> io::Result<Option<&'static AtomicBool>> {
+    /// One for each signal there is, by its number.
+    static CAME: [AtomicBool; 65] = [const { AtomicBool::new(false) }; 65];
+    extern "C" fn note(signal: libc::c_int) {
+        if let Some(came) = usize::try_from(signal).ok().and_then(|signal| CAME.get(signal)) {
+            came.store(true, Ordering::SeqCst);
+        }
+    }
+    let Some(came) = usize::try_from(signal).ok().and_then(|signal| CAME.get(signal)) else { return Ok(None) };
+    // SAFETY: zeroed bytes are a valid sigaction: an empty mask, no flags.
+    let (mut ours, mut before): (libc::sigaction, libc::sigaction) =
+        unsafe { (MaybeUninit::zeroed().assume_init(), MaybeUninit::zeroed().assume_init()) };
+    ours.sa_sigaction = note as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // What waits in a call of the kernel goes on.
+    ours.sa_flags = libc::SA_RESTART;
+    // SAFETY: both point to live locals of the right type, and the handler does nothing but store into an atomic.
+    check(unsafe { libc::sigaction(signal, &raw const ours, &raw mut before) })?;
+    if [libc::SIG_DFL, libc::SIG_IGN, ours.sa_sigaction].contains(&before.sa_sigaction) {
+        return Ok(Some(came));
+    }
+    // SAFETY: as above; this is how the kernel told it.
+    check(unsafe { libc::sigaction(signal, &raw const before, ptr::null_mut()) })?;
+    Ok(None)
 }
 
 /// Asks a process to leave.
