@@ -4,7 +4,7 @@ use crate::{
     app::IntoApp,
     diagnostic::codes as code,
     error::Error,
-    gateway::{Decision, Handed, Ownership, Terms, Vars, decide, fd0, http::is_lsnode, passenger::WORK_DIR, systemd},
+    gateway::{Decision, Handed, Ownership, Terms, decide, fd0, http::is_lsnode, passenger::WORK_DIR, systemd, variables},
     limits::Limits,
     process::{Start, serve_cgi, serve_passenger, serve_sockets},
     profile::Profile,
@@ -21,7 +21,7 @@ use crate::{
     handler::APP,
 };
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     future::pending,
     io,
     marker::PhantomData,
@@ -123,7 +123,8 @@ impl<M, A: IntoApp<M>> Program<A, M> {
             let hint = "call `lodger::serve(app).await` there instead, or take `#[tokio::main]` away";
             return report(&Error::new(code::INSIDE_A_RUNTIME, crate::Blame::App, "`lodger::run` was called inside a tokio runtime", hint), 2);
         }
-        let environment: Vec<_> = std::env::vars_os().collect();
+        let environment = sys::environment();
+        let environment = variables(&environment);
         let decision = decide(&fd0::facts(&environment, arguments));
         let is_sure = matches!(decision, Decision::Activated(_) | Decision::Listen | Decision::Connection { certain: true });
         if is_sure {
@@ -241,7 +242,8 @@ impl<M, A: IntoApp<M>> Ready<A, M> {
         self.block_on(|app| async move { serve_sockets(start_with, app.start::<M>(), settings, pending()).await.map(|()| ExitCode::SUCCESS) })
     }
 
-    fn cgi(mut self, environment: &Vars) -> ExitCode {
+    #[inline(never)]
+    fn cgi(mut self, environment: &[(&OsStr, &OsStr)]) -> ExitCode {
         sys::close_on_exec_from(3);
         let vars = stdio::variables(environment);
         if vars.get("HTTP_PROXY").is_some() {

@@ -3,7 +3,7 @@
 #![allow(clippy::unnecessary_cast, reason = "the types of libc differ between machines and libcs")]
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::{CStr, OsStr, OsString},
     io::{self, IoSlice},
     mem::{MaybeUninit, size_of},
     net::Shutdown,
@@ -156,6 +156,30 @@ pub(crate) fn wait_for_stderr() -> bool {
     let mut poll = libc::pollfd { fd: 2, events: libc::POLLOUT, revents: 0 };
     // SAFETY: one live pollfd, as told.
     unsafe { libc::poll(&raw mut poll, 1, MOMENT_MS) == 1 }
+}
+
+/// A copy of the environment: `NAME=value` and a zero byte for each variable. `std` makes two pieces of memory for each, an eighth of the instructions of a CGI program of ours.
+#[inline]
+pub(crate) fn environment() -> Vec<u8> {
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+    let mut copy = Vec::with_capacity(2048);
+    // SAFETY: the C library keeps it up to date. Whoever changes the environment has to see to it that nobody else reads it meanwhile otherwise than through `std`
+    // (`set_var`), in the C library or here.
+    let mut next = unsafe { environ };
+    while !next.is_null() {
+        // SAFETY: a null pointer ends the list, and none was met yet.
+        let variable = unsafe { *next };
+        if variable.is_null() {
+            break;
+        }
+        // SAFETY: each pointer before that one is to a terminated string, which is copied at once.
+        copy.extend_from_slice(unsafe { CStr::from_ptr(variable) }.to_bytes_with_nul());
+        // SAFETY: there is at least the null pointer behind this one.
+        next = unsafe { next.add(1) };
+    }
+    copy
 }
 
 /// Takes `HTTP_PROXY` out of the environment, where HTTP clients take it for a setting although the visitor wrote it (CVE-2016-5385, "httpoxy").
