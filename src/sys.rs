@@ -75,15 +75,16 @@ pub(crate) fn take_inherited(fd: RawFd) -> io::Result<OwnedFd> {
 
 /// Whether two descriptors are the same file, pipe or socket.
 pub(crate) fn same_file(one: RawFd, other: RawFd) -> bool {
-    let inode = |fd: RawFd| {
-        let mut stat = MaybeUninit::<libc::stat>::zeroed();
-        // SAFETY: a buffer of the right type; fstat checks the number.
-        let filled = unsafe { libc::fstat(fd, stat.as_mut_ptr()) } == 0;
-        // SAFETY: zeroed bytes are a valid stat even if nothing was filled in.
-        let stat = unsafe { stat.assume_init() };
-        filled.then_some((stat.st_dev, stat.st_ino))
-    };
+    let inode = |fd: RawFd| stat_of(fd).map(|stat| (stat.st_dev, stat.st_ino));
     inode(one).is_some_and(|inode_of_one| inode(other) == Some(inode_of_one))
+}
+
+fn stat_of(fd: RawFd) -> Option<libc::stat> {
+    let mut stat = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: a buffer of the right type; fstat checks the number.
+    let filled = unsafe { libc::fstat(fd, stat.as_mut_ptr()) } == 0;
+    // SAFETY: zeroed bytes are a valid stat even if nothing was filled in.
+    filled.then_some(unsafe { stat.assume_init() })
 }
 
 /// Waits until there is something to read, or the end of it. False when neither comes in time.
@@ -264,9 +265,20 @@ pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
 
 /// Puts /dev/null in the place of a standard descriptor.
 pub(crate) fn replace_with_null(fd: RawFd) -> io::Result<()> {
-    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    if is_null(fd) {
+        return Ok(());
+    }
+    // SAFETY: the path is a terminated string.
+    let null = check(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) })?;
+    // SAFETY: the call just made this descriptor, and nobody else knows it.
+    let null = unsafe { OwnedFd::from_raw_fd(null) };
     // SAFETY: both numbers are valid; the descriptors 0 to 2, which this is called for, are owned by nobody in std's sense.
     check(unsafe { libc::dup2(null.as_raw_fd(), fd) }).map(drop)
+}
+
+/// Whether a descriptor is /dev/null already, as web servers hand it over for a request without a body.
+fn is_null(fd: RawFd) -> bool {
+    stat_of(fd).is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3))
 }
 
 /// Makes the standard descriptor `fd` a copy of `other`.
@@ -276,6 +288,7 @@ pub(crate) fn replace(fd: RawFd, other: RawFd) -> io::Result<()> {
 }
 
 /// Marks every descriptor from `first` on as closed on exec. Web servers leak descriptors into us; children of the app need not have them.
+#[inline]
 pub(crate) fn close_on_exec_from(first: libc::c_uint) {
     // SAFETY: the call changes a flag of descriptors and closes none.
     let done = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) } == 0;

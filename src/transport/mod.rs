@@ -27,7 +27,15 @@ mod replay_tests;
 
 #[cfg(feature = "http")]
 use crate::gateway::http::HttpStart;
-use crate::{cgi::Executable, gateway::Ownership, life::Work, limits::Limits, profile::Profile, settings::Settings, trust::Trusted};
+use crate::{
+    cgi::Executable,
+    gateway::Ownership,
+    life::{self, Work},
+    limits::Limits,
+    profile::Profile,
+    settings::Settings,
+    trust::Trusted,
+};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -68,7 +76,7 @@ impl Shared {
             profile: settings.profile,
             trusted: settings.trusted,
             ownership,
-            program: std::env::current_exe().ok().map(Executable::new),
+            program: life::program().ok().map(|program| Executable::new(program.to_owned())),
             #[cfg(feature = "http")]
             http: HttpStart::of_this_process(ownership),
             stop,
