@@ -140,6 +140,7 @@ impl<M, A: IntoApp<M>> Program<A, M> {
     }
 
     /// Started by a person, or by somebody who has not said a word.
+    #[inline(never)]
     fn by_hand(self, decision: &Decision) -> ExitCode {
         match decision {
             Decision::Socket(path) => self.command_line(&arguments(), Some(path.clone())),
@@ -215,6 +216,8 @@ impl<M, A: IntoApp<M>> Program<A, M> {
 }
 
 /// A program that knows who started it and what its file says.
+///
+/// The ways to serve are functions of their own, so that each touches as much of the stack as it needs and not as much as the largest.
 struct Ready<A, M> {
     program: Program<A, M>,
     #[cfg(feature = "site")]
@@ -223,6 +226,7 @@ struct Ready<A, M> {
 
 impl<M, A: IntoApp<M>> Ready<A, M> {
     /// Serves what was handed over.
+    #[inline(never)]
     fn serve(self, handed: &Decision) -> ExitCode {
         let start = match Start::take(handed, Terms::take()) {
             Ok(start) => start,
@@ -259,6 +263,7 @@ impl<M, A: IntoApp<M>> Ready<A, M> {
     }
 
     /// Behind Phusion Passenger, which shows the operator why an app does not start; so it is told, and the process ends.
+    #[inline(never)]
     fn passenger(self, folder: PathBuf) -> ExitCode {
         sys::close_on_exec_from(3);
         // A program of this kind that the app starts was not started by Passenger.
