@@ -4,7 +4,7 @@ use crate::{
     app::{App as _, BoxApp},
     config::{
         self, Config, Mistakes,
-        locate::{beside_program, locate},
+        locate::{beside, locate},
     },
     handler::{self, APP, Tree, Watch},
     life,
@@ -15,6 +15,7 @@ use crate::{
 };
 use std::{
     ffi::OsString,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -31,6 +32,10 @@ pub(crate) enum Configured {
     Broken(Box<Mistakes>, Box<Watch>),
 }
 
+fn program() -> io::Result<PathBuf> {
+    life::program().map(Path::to_owned)
+}
+
 /// The path in `--config PATH` or `--config=PATH` among the arguments of a program that serves. They are read only where no visitor can set them.
 pub(crate) fn argument(args: &[OsString]) -> Option<PathBuf> {
     let at = args.iter().position(|arg| arg.to_string_lossy().starts_with("--config"))?;
@@ -43,24 +48,31 @@ pub(crate) fn argument(args: &[OsString]) -> Option<PathBuf> {
 
 impl Configured {
     /// Reads the file that is meant. Nothing is logged: the file says what the log lets through.
+    #[inline]
     pub(crate) fn read(told: Option<&Path>) -> Self {
-        let Some(path) = locate(told) else { return Self::Nothing };
+        locate(told, program).map_or(Self::Nothing, |path| Self::read_from(&path))
+    }
+
+    /// Stays a function of its own: what it needs of the stack is not touched where there is no file.
+    #[inline(never)]
+    fn read_from(path: &Path) -> Self {
         // Before it is read: until the app is built the file may change, and be mended.
-        let watch = Box::new(Watch::new(&path));
-        match Config::load(&path) {
+        let watch = Box::new(Watch::new(path));
+        match Config::load(path) {
             Ok(config) => {
                 config.server().state_dir.as_deref().into_iter().for_each(life::use_state_dir);
                 Self::Good(Box::new(config), watch)
             }
             Err(mistakes) => {
                 // There its operator looks for what is wrong.
-                config::state_dir_of(&path).as_deref().into_iter().for_each(life::use_state_dir);
+                config::state_dir_of(path).as_deref().into_iter().for_each(life::use_state_dir);
                 Self::Broken(Box::new(mistakes), watch)
             }
         }
     }
 
     /// What the log lets through; `None` where the file says nothing about it.
+    #[inline]
     pub(crate) fn log(&self) -> Option<String> {
         let Self::Good(config, _) = self else { return None };
         let level = config.server().log.as_deref();
@@ -80,6 +92,7 @@ impl Configured {
     }
 
     /// Puts what the operator says into the place of what the developer said.
+    #[inline]
     pub(crate) fn apply(&self, settings: &mut Settings, worker_threads: &mut usize) {
         let Self::Good(config, _) = self else { return };
         let (server, limits) = (config.server(), &mut settings.limits);
@@ -105,8 +118,8 @@ impl Configured {
     pub(crate) fn surround(self, app: BoxApp, is_placeholder: bool) -> BoxApp {
         let tree = match self {
             // Who uploads the program first and the file then sees the site without a new process.
-            Self::Nothing if is_placeholder => match beside_program() {
-                Ok(path) => return Tree::until(Watch::new(&path), app).into_box(),
+            Self::Nothing if is_placeholder => match program() {
+                Ok(program) => return Tree::until(Watch::new(&beside(program)), app).into_box(),
                 Err(_) => return app,
             },
             Self::Nothing => return app,

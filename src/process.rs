@@ -197,7 +197,7 @@ async fn finish(tasks: &TaskTracker, shared: &Shared, until: Instant, mut signal
 /// A stop signal lets the request go on for as long as any process may take to leave; mod_cgid follows it with SIGKILL after three seconds.
 pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, settings: Settings) -> Result<bool, Error> {
     let drain_timeout = settings.limits.drain_timeout;
-    let mut signals = Signals::watch().map_err(|error| runtime_error(error.to_string()))?;
+    let mut signals = Signals::watch_cheaply().map_err(|error| runtime_error(error.to_string()))?;
     let shared = Shared::new(settings, Ownership::Shared, CancellationToken::new());
     let mut told = None;
     let cut = async {
@@ -216,6 +216,8 @@ pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, 
         whole = stdio::serve_cgi(vars, app, Arc::clone(&shared)) => whole.map_err(socket_error)?,
         () = cut => return Ok(false),
     };
+    // The process ends, and what goes with the last holder has nobody to tell.
+    std::mem::forget(Arc::clone(&shared));
     if !life::background_tasks().is_empty() {
         fd0::release_stdio().map_err(socket_error)?;
         let no_connections = TaskTracker::new();

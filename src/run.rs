@@ -4,7 +4,7 @@ use crate::{
     app::IntoApp,
     diagnostic::codes as code,
     error::Error,
-    gateway::{Decision, Handed, Ownership, Terms, Vars, decide, fd0, http::is_lsnode, passenger::WORK_DIR, systemd},
+    gateway::{Decision, Handed, Ownership, Terms, decide, fd0, http::is_lsnode, passenger::WORK_DIR, systemd, variables},
     limits::Limits,
     process::{Start, serve_cgi, serve_passenger, serve_sockets},
     profile::Profile,
@@ -21,7 +21,7 @@ use crate::{
     handler::APP,
 };
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     future::pending,
     io,
     marker::PhantomData,
@@ -123,7 +123,8 @@ impl<M, A: IntoApp<M>> Program<A, M> {
             let hint = "call `lodger::serve(app).await` there instead, or take `#[tokio::main]` away";
             return report(&Error::new(code::INSIDE_A_RUNTIME, crate::Blame::App, "`lodger::run` was called inside a tokio runtime", hint), 2);
         }
-        let environment: Vec<_> = std::env::vars_os().collect();
+        let environment = sys::environment();
+        let environment = variables(&environment);
         let decision = decide(&fd0::facts(&environment, arguments));
         let is_sure = matches!(decision, Decision::Activated(_) | Decision::Listen | Decision::Connection { certain: true });
         if is_sure {
@@ -139,6 +140,7 @@ impl<M, A: IntoApp<M>> Program<A, M> {
     }
 
     /// Started by a person, or by somebody who has not said a word.
+    #[inline(never)]
     fn by_hand(self, decision: &Decision) -> ExitCode {
         match decision {
             Decision::Socket(path) => self.command_line(&arguments(), Some(path.clone())),
@@ -214,6 +216,8 @@ impl<M, A: IntoApp<M>> Program<A, M> {
 }
 
 /// A program that knows who started it and what its file says.
+///
+/// The ways to serve are functions of their own, so that each touches as much of the stack as it needs and not as much as the largest.
 struct Ready<A, M> {
     program: Program<A, M>,
     #[cfg(feature = "site")]
@@ -222,6 +226,7 @@ struct Ready<A, M> {
 
 impl<M, A: IntoApp<M>> Ready<A, M> {
     /// Serves what was handed over.
+    #[inline(never)]
     fn serve(self, handed: &Decision) -> ExitCode {
         let start = match Start::take(handed, Terms::take()) {
             Ok(start) => start,
@@ -241,7 +246,8 @@ impl<M, A: IntoApp<M>> Ready<A, M> {
         self.block_on(|app| async move { serve_sockets(start_with, app.start::<M>(), settings, pending()).await.map(|()| ExitCode::SUCCESS) })
     }
 
-    fn cgi(mut self, environment: &Vars) -> ExitCode {
+    #[inline(never)]
+    fn cgi(mut self, environment: &[(&OsStr, &OsStr)]) -> ExitCode {
         sys::close_on_exec_from(3);
         let vars = stdio::variables(environment);
         if vars.get("HTTP_PROXY").is_some() {
@@ -257,6 +263,7 @@ impl<M, A: IntoApp<M>> Ready<A, M> {
     }
 
     /// Behind Phusion Passenger, which shows the operator why an app does not start; so it is told, and the process ends.
+    #[inline(never)]
     fn passenger(self, folder: PathBuf) -> ExitCode {
         sys::close_on_exec_from(3);
         // A program of this kind that the app starts was not started by Passenger.

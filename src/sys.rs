@@ -3,7 +3,7 @@
 #![allow(clippy::unnecessary_cast, reason = "the types of libc differ between machines and libcs")]
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::{CStr, OsStr, OsString},
     io::{self, IoSlice},
     mem::{MaybeUninit, size_of},
     net::Shutdown,
@@ -14,6 +14,7 @@ use std::{
     },
     path::{Path, PathBuf},
     ptr,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 use tokio::io::{
@@ -75,15 +76,16 @@ pub(crate) fn take_inherited(fd: RawFd) -> io::Result<OwnedFd> {
 
 /// Whether two descriptors are the same file, pipe or socket.
 pub(crate) fn same_file(one: RawFd, other: RawFd) -> bool {
-    let inode = |fd: RawFd| {
-        let mut stat = MaybeUninit::<libc::stat>::zeroed();
-        // SAFETY: a buffer of the right type; fstat checks the number.
-        let filled = unsafe { libc::fstat(fd, stat.as_mut_ptr()) } == 0;
-        // SAFETY: zeroed bytes are a valid stat even if nothing was filled in.
-        let stat = unsafe { stat.assume_init() };
-        filled.then_some((stat.st_dev, stat.st_ino))
-    };
+    let inode = |fd: RawFd| stat_of(fd).map(|stat| (stat.st_dev, stat.st_ino));
     inode(one).is_some_and(|inode_of_one| inode(other) == Some(inode_of_one))
+}
+
+fn stat_of(fd: RawFd) -> Option<libc::stat> {
+    let mut stat = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: a buffer of the right type; fstat checks the number.
+    let filled = unsafe { libc::fstat(fd, stat.as_mut_ptr()) } == 0;
+    // SAFETY: zeroed bytes are a valid stat even if nothing was filled in.
+    filled.then_some(unsafe { stat.assume_init() })
 }
 
 /// Waits until there is something to read, or the end of it. False when neither comes in time.
@@ -156,6 +158,30 @@ pub(crate) fn wait_for_stderr() -> bool {
     let mut poll = libc::pollfd { fd: 2, events: libc::POLLOUT, revents: 0 };
     // SAFETY: one live pollfd, as told.
     unsafe { libc::poll(&raw mut poll, 1, MOMENT_MS) == 1 }
+}
+
+/// A copy of the environment: `NAME=value` and a zero byte for each variable. `std` makes two pieces of memory for each, an eighth of the instructions of a CGI program of ours.
+#[inline]
+pub(crate) fn environment() -> Vec<u8> {
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+    let mut copy = Vec::with_capacity(2048);
+    // SAFETY: the C library keeps it up to date. Whoever changes the environment has to see to it that nobody else reads it meanwhile otherwise than through `std`
+    // (`set_var`), in the C library or here.
+    let mut next = unsafe { environ };
+    while !next.is_null() {
+        // SAFETY: a null pointer ends the list, and none was met yet.
+        let variable = unsafe { *next };
+        if variable.is_null() {
+            break;
+        }
+        // SAFETY: each pointer before that one is to a terminated string, which is copied at once.
+        copy.extend_from_slice(unsafe { CStr::from_ptr(variable) }.to_bytes_with_nul());
+        // SAFETY: there is at least the null pointer behind this one.
+        next = unsafe { next.add(1) };
+    }
+    copy
 }
 
 /// Takes `HTTP_PROXY` out of the environment, where HTTP clients take it for a setting although the visitor wrote it (CVE-2016-5385, "httpoxy").
@@ -240,9 +266,20 @@ pub(crate) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
 
 /// Puts /dev/null in the place of a standard descriptor.
 pub(crate) fn replace_with_null(fd: RawFd) -> io::Result<()> {
-    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    if is_null(fd) {
+        return Ok(());
+    }
+    // SAFETY: the path is a terminated string.
+    let null = check(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) })?;
+    // SAFETY: the call just made this descriptor, and nobody else knows it.
+    let null = unsafe { OwnedFd::from_raw_fd(null) };
     // SAFETY: both numbers are valid; the descriptors 0 to 2, which this is called for, are owned by nobody in std's sense.
     check(unsafe { libc::dup2(null.as_raw_fd(), fd) }).map(drop)
+}
+
+/// Whether a descriptor is /dev/null already, as web servers hand it over for a request without a body.
+fn is_null(fd: RawFd) -> bool {
+    stat_of(fd).is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFCHR && stat.st_rdev == libc::makedev(1, 3))
 }
 
 /// Makes the standard descriptor `fd` a copy of `other`.
@@ -252,6 +289,7 @@ pub(crate) fn replace(fd: RawFd, other: RawFd) -> io::Result<()> {
 }
 
 /// Marks every descriptor from `first` on as closed on exec. Web servers leak descriptors into us; children of the app need not have them.
+#[inline]
 pub(crate) fn close_on_exec_from(first: libc::c_uint) {
     // SAFETY: the call changes a flag of descriptors and closes none.
     let done = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) } == 0;
@@ -353,6 +391,36 @@ pub(crate) fn take(fd: impl AsFd, buf: &mut [u8]) -> io::Result<usize> {
     usize::try_from(len).map_err(|_| io::Error::last_os_error())
 }
 
+/// Lets a handler of ours note a signal from now on: the flag tells that it came. `None` where somebody else handles it, which stays so.
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub(crate) fn note_signal(signal: libc::c_int) -> io::Result<Option<&'static AtomicBool>> {
+    /// One for each signal there is, by its number.
+    static CAME: [AtomicBool; 65] = [const { AtomicBool::new(false) }; 65];
+    extern "C" fn note(signal: libc::c_int) {
+        if let Some(came) = usize::try_from(signal).ok().and_then(|signal| CAME.get(signal)) {
+            came.store(true, Ordering::SeqCst);
+        }
+    }
+    let Some(came) = usize::try_from(signal).ok().and_then(|signal| CAME.get(signal)) else { return Ok(None) };
+    // SAFETY: zeroed bytes are a valid sigaction: an empty mask, no flags.
+    let (mut ours, mut before): (libc::sigaction, libc::sigaction) =
+        unsafe { (MaybeUninit::zeroed().assume_init(), MaybeUninit::zeroed().assume_init()) };
+    ours.sa_sigaction = note as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // What waits in a call of the kernel goes on.
+    ours.sa_flags = libc::SA_RESTART;
+    // SAFETY: both point to live locals of the right type, and the handler does nothing but store into an atomic.
+    check(unsafe { libc::sigaction(signal, &raw const ours, &raw mut before) })?;
+    if [libc::SIG_DFL, libc::SIG_IGN, ours.sa_sigaction].contains(&before.sa_sigaction) {
+        return Ok(Some(came));
+    }
+    // SAFETY: as above; this is how the kernel told it.
+    check(unsafe { libc::sigaction(signal, &raw const before, ptr::null_mut()) })?;
+    Ok(None)
+}
+
 /// Asks a process to leave.
 #[cfg(feature = "cli")]
 pub(crate) fn terminate(pid: u32) -> io::Result<()> {
@@ -368,6 +436,17 @@ pub(crate) fn kill_group(leader: u32) -> io::Result<()> {
     let leader = libc::pid_t::try_from(leader).ok().filter(|leader| *leader > 1).ok_or(io::ErrorKind::InvalidInput)?;
     // SAFETY: sends a signal and touches no memory.
     check(unsafe { libc::kill(-leader, libc::SIGKILL) }).map(drop)
+}
+
+/// A descriptor that can be read once a child of ours has ended, which must not have been waited for. Kernels before 5.3 have none.
+#[cfg(feature = "site")]
+pub(crate) fn watch_process(child: u32) -> io::Result<OwnedFd> {
+    let child = libc::pid_t::try_from(child).map_err(io::Error::other)?;
+    // SAFETY: the call takes two numbers and touches no memory.
+    let watch = unsafe { libc::syscall(libc::SYS_pidfd_open, child, 0) };
+    let watch = check(libc::c_int::try_from(watch).map_err(io::Error::other)?)?;
+    // SAFETY: the call just made this descriptor, closed on exec, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(watch) })
 }
 
 /// Bytes that nobody can guess, from the kernel.

@@ -55,7 +55,7 @@ pub(super) fn print(what: ConfigVerb, told: Option<&Path>) -> ExitCode {
 }
 
 fn find(told: Option<&Path>) -> Result<PathBuf, ExitCode> {
-    locate(told).ok_or_else(|| {
+    locate(told, std::env::current_exe).ok_or_else(|| {
         let hint = "put one beside the program (`config reference` prints one to begin with), or name one with `--config PATH`";
         report(&Error::new(code::CONFIG_UNREADABLE, Blame::Operator, "there is no lodger.toml beside the program", hint), exit::IO)
     })

@@ -85,10 +85,10 @@ impl Config {
     ///
     /// As [`load`](Self::load), and when there is none.
     pub fn find() -> Result<Self, Mistakes> {
-        if let Some(path) = locate::locate(None) {
+        if let Some(path) = locate::locate(None, std::env::current_exe) {
             return Self::load(path);
         }
-        let path = locate::beside_program().unwrap_or_else(|_| locate::NAME.into());
+        let path = std::env::current_exe().map_or_else(|_| locate::NAME.into(), locate::beside);
         let mistake = mistakes::none_beside_program(&path);
         Err(Mistakes::of_no_file(path, mistake))
     }

@@ -7,8 +7,16 @@ use std::{
     path::PathBuf,
 };
 
-/// Variables of the environment, by name and value.
-pub(crate) type Vars = [(OsString, OsString)];
+/// The variables of an environment as [`sys::environment`](crate::sys::environment) copies it, by name and value. Like `std`, it passes over what has no equals sign, and takes one at the start for a part of the name.
+#[inline]
+pub(crate) fn variables(environment: &[u8]) -> Vec<(&OsStr, &OsStr)> {
+    let split = |text: &'_ [u8]| -> Option<usize> { Some(text.get(1..)?.iter().position(|byte| *byte == b'=')? + 1) };
+    let parts = |text| {
+        let (name, value) = <[u8]>::split_at_checked(text, split(text)?)?;
+        Some((OsStr::from_bytes(name), OsStr::from_bytes(value.get(1..)?)))
+    };
+    environment.split(|byte| *byte == 0).filter_map(parts).collect()
+}
 
 /// What is known about our start, gathered without changing anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +41,7 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Puts the facts together. `args` is asked for only where arguments may be read at all.
-    pub(crate) fn gather(vars: &Vars, fd0: Fd0, pid: u32, args: impl FnOnce() -> Vec<OsString>) -> Self {
+    pub(crate) fn gather<V: AsRef<OsStr>>(vars: &[(V, V)], fd0: Fd0, pid: u32, args: impl FnOnce() -> Vec<OsString>) -> Self {
         let get = |name: &str| value(vars, name);
         let command_line_forced = get("LODGER_CLI").is_some_and(|value| value == "1");
         let activation = Announced::read(get, pid);
@@ -47,16 +55,16 @@ impl Facts {
             fd0,
             passenger,
             cgi,
-            litespeed: vars.iter().any(|(name, _)| name.as_bytes().starts_with(b"LSAPI_")),
+            litespeed: vars.iter().any(|(name, _)| name.as_ref().as_bytes().starts_with(b"LSAPI_")),
             arguments: !(args.is_empty() || args == ["serve"]),
-            socket: socket_argument(&args),
+            socket: if args.is_empty() { None } else { socket_argument(&args) },
         }
     }
 }
 
 /// The value of the first variable of this name.
-pub(super) fn value<'a>(vars: &'a Vars, name: &str) -> Option<&'a OsStr> {
-    vars.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
+pub(super) fn value<'a, V: AsRef<OsStr>>(vars: &'a [(V, V)], name: &str) -> Option<&'a OsStr> {
+    vars.iter().find(|(known, _)| known.as_ref() == name).map(|(_, value)| value.as_ref())
 }
 
 /// The path in `--socket PATH` or `--socket=PATH`, given alone or to the verb `serve`.
@@ -111,16 +119,26 @@ mod tests {
     fn arguments_are_not_even_asked_for_where_they_could_come_from_a_visitor() {
         let never = || -> Vec<OsString> { panic!("the arguments were read") };
         for name in ["REQUEST_METHOD", "GATEWAY_INTERFACE", "PASSENGER_SPAWN_WORK_DIR"] {
-            Facts::gather(&[(name.into(), "x".into())], Fd0::Connected, 1, never);
+            Facts::gather(&[(name, "x")], Fd0::Connected, 1, never);
         }
-        Facts::gather(&[], Fd0::Listening, 1, never);
+        Facts::gather::<&str>(&[], Fd0::Listening, 1, never);
     }
 
     #[test]
     fn the_verb_to_serve_alone_says_nothing_new() {
-        let facts = |args: &[&str]| Facts::gather(&[], Fd0::Connected, 1, || args.iter().map(OsString::from).collect());
+        let facts = |args: &[&str]| Facts::gather::<&str>(&[], Fd0::Connected, 1, || args.iter().map(OsString::from).collect());
         assert!(!facts(&[]).arguments && !facts(&["serve"]).arguments);
         assert!(facts(&["check"]).arguments && facts(&["serve", "--socket", "/x"]).arguments);
+    }
+
+    #[test]
+    fn an_environment_is_taken_apart_as_std_does() {
+        let environment = b"A=1\0EMPTY=\0=odd=2\0none\0\0TWO=a=b\0";
+        let expect = [("A", "1"), ("EMPTY", ""), ("=odd", "2"), ("TWO", "a=b")].map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
+        assert_eq!(variables(environment), expect);
+        let ours = crate::sys::environment();
+        let owned = |(name, value): (&OsStr, &OsStr)| (name.to_owned(), value.to_owned());
+        assert_eq!(variables(&ours).into_iter().map(owned).collect::<Vec<_>>(), std::env::vars_os().collect::<Vec<_>>());
     }
 
     /// A dump of what a program saw that a web server had started: its arguments, its environment, its descriptors.

@@ -1,8 +1,14 @@
 //! File descriptor 0: what it is, and taking it over. The only file that touches it.
 
-use super::{Facts, Fd0, Handed, Ownership, Vars, ownership};
+use super::{Facts, Fd0, Handed, Ownership, ownership};
 use crate::sys::{self, SocketKind};
-use std::{ffi::OsString, io, os::fd::OwnedFd, path::Path, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    os::fd::OwnedFd,
+    path::Path,
+    time::Duration,
+};
 
 /// How long a program that was started without arguments waits for somebody to speak on a connected stdin.
 ///
@@ -11,7 +17,7 @@ use std::{ffi::OsString, io, os::fd::OwnedFd, path::Path, time::Duration};
 const SPEAK: Duration = Duration::from_secs(1);
 
 /// Gathers the facts of our start from the environment and the rest. `args` is asked for only where arguments may be read at all.
-pub(crate) fn facts(environment: &Vars, args: impl FnOnce() -> Vec<OsString>) -> Facts {
+pub(crate) fn facts<V: AsRef<OsStr>>(environment: &[(V, V)], args: impl FnOnce() -> Vec<OsString>) -> Facts {
     Facts::gather(environment, look(), std::process::id(), args)
 }
 

@@ -59,6 +59,7 @@ pub(crate) fn any_peer(has: impl Fn(&'static str) -> bool) -> &'static Profile {
 /// Whether LiteSpeed started us in the place of Node.js: it passes the path of its loader and sets `LSNODE_ROOT`.
 ///
 /// Arguments are only looked at where that variable is set, which no web client can do.
+#[inline]
 pub(crate) fn is_lsnode() -> bool {
     env::var_os("LSNODE_ROOT").is_some() && env::args_os().nth(1).is_some_and(|first| is_loader(&first))
 }

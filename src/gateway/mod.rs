@@ -14,7 +14,7 @@ use crate::{
 };
 #[cfg(not(feature = "cli"))]
 pub(crate) use facts::socket_mode_argument;
-pub(crate) use facts::{Facts, Vars};
+pub(crate) use facts::{Facts, variables};
 use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
 pub(crate) use terms::{LiteSpeed, Terms};
 
@@ -90,6 +90,7 @@ pub(crate) enum Decision {
 }
 
 /// Decides who started us. The order is that of the design page "Who started us".
+#[inline]
 pub(crate) fn decide(facts: &Facts) -> Decision {
     match facts {
         Facts { command_line_forced: true, .. } => Decision::CommandLine,

@@ -1,6 +1,6 @@
 //! The terms on which we were started: what the environment asks of a process that serves. Read once, and not handed on to children.
 
-use super::facts::{Vars, value};
+use super::facts::value;
 use crate::sys;
 use std::{
     ffi::{OsStr, OsString},
@@ -46,12 +46,12 @@ impl Terms {
         terms
     }
 
-    fn read(vars: &Vars, pid: u32, parent: u32) -> Self {
+    fn read<V: AsRef<OsStr>>(vars: &[(V, V)], pid: u32, parent: u32) -> Self {
         let get = |name: &str| value(vars, name);
         let number = |name: &str| get(name)?.to_str()?.parse::<u64>().ok().filter(|number| *number > 0);
         // sd_watchdog_enabled(3): without `WATCHDOG_PID` the variable is meant for whoever sees it.
         let watched = get("WATCHDOG_PID").is_none_or(|watched| watched.to_str().is_some_and(|watched| watched.parse() == Ok(pid)));
-        let litespeed = vars.iter().any(|(name, _)| name.as_bytes().starts_with(b"LSAPI_")).then(|| {
+        let litespeed = vars.iter().any(|(name, _)| name.as_ref().as_bytes().starts_with(b"LSAPI_")).then(|| {
             let detached = get("LSAPI_PPID_NO_CHECK").is_some_and(|value| value != "0");
             LiteSpeed { max_idle: number("LSAPI_PGRP_MAX_IDLE").filter(|_| detached).map(Duration::from_secs), parent: (!detached).then_some(parent) }
         });

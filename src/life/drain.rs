@@ -41,10 +41,29 @@ const OF_A_PERSON: [c_int; 1] = [SIGINT];
 #[derive(Debug)]
 pub(crate) struct Signals {
     /// Whether each of `SIGNALS` has come and was not noticed yet.
-    came: [Arc<AtomicBool>; SIGNALS.len()],
+    came: Vec<Came>,
     actions: Vec<SigId>,
     /// Holds a byte for each signal that came since somebody first waited. Most CGI programs are gone before.
     bell: Option<AsyncFd<File>>,
+}
+
+/// Whether a signal has come and was not noticed yet.
+#[derive(Debug)]
+enum Came {
+    /// Noted by `signal-hook`.
+    Hooked(Arc<AtomicBool>),
+    /// Noted by a handler of our own.
+    Noted(&'static AtomicBool),
+}
+
+impl Came {
+    fn take(&self) -> bool {
+        let came: &AtomicBool = match self {
+            Self::Hooked(came) => came,
+            Self::Noted(came) => came,
+        };
+        came.swap(false, Ordering::SeqCst)
+    }
 }
 
 impl Signals {
@@ -54,11 +73,33 @@ impl Signals {
     ///
     /// When the kernel refuses.
     pub(crate) fn watch() -> io::Result<Self> {
-        let mut signals = Self { came: Default::default(), actions: Vec::new(), bell: None };
-        for (signal, came) in SIGNALS.into_iter().zip(&signals.came) {
-            signals.actions.push(flag::register(signal, Arc::clone(came))?);
+        let mut signals = Self { came: Vec::with_capacity(SIGNALS.len()), actions: Vec::new(), bell: None };
+        SIGNALS.into_iter().try_for_each(|signal| signals.hook(signal))?;
+        Ok(signals)
+    }
+
+    /// The same for a process that serves one request and most often ends before somebody waits: `signal-hook`, which shares a signal among many, comes in
+    /// when somebody does, or where a signal is somebody else's already. Two servers in one process would take the signals from each other.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub(crate) fn watch_cheaply() -> io::Result<Self> {
+        let mut signals = Self { came: Vec::with_capacity(SIGNALS.len()), actions: Vec::new(), bell: None };
+        for signal in SIGNALS {
+            match sys::note_signal(signal)? {
+                Some(came) => signals.came.push(Came::Noted(came)),
+                None => signals.hook(signal)?,
+            }
         }
         Ok(signals)
+    }
+
+    fn hook(&mut self, signal: c_int) -> io::Result<()> {
+        let came = Arc::default();
+        self.actions.push(flag::register(signal, Arc::clone(&came))?);
+        self.came.push(Came::Hooked(came));
+        Ok(())
     }
 
     /// Waits for the first of them.
@@ -82,7 +123,7 @@ impl Signals {
     async fn next(&mut self, wanted: &[c_int]) {
         loop {
             let mut signals = SIGNALS.iter().zip(&self.came).filter(|(signal, _)| wanted.contains(signal));
-            if signals.any(|(_, came)| came.swap(false, Ordering::SeqCst)) {
+            if signals.any(|(_, came)| came.take()) {
                 return;
             }
             if self.heard().await.is_err() {
@@ -105,7 +146,7 @@ impl Signals {
         let bell = sys::async_fd(OwnedFd::from(bell).into(), Interest::READABLE)?;
         let ropes = [rope.try_clone()?, rope.try_clone()?, rope];
         for (signal, rope) in SIGNALS.into_iter().zip(ropes) {
-            // Behind the flag of the same signal: who hears the bell finds what it rang for.
+            // Behind the flag of the same signal: who hears the bell finds what it rang for. A handler of our own is called before all that is registered here.
             self.actions.push(pipe::register(signal, OwnedFd::from(rope))?);
         }
         self.bell = Some(bell);
@@ -190,6 +231,18 @@ mod tests {
         let _ = timeout(Duration::ZERO, signals.stop()).await;
         raise(SIGUSR1).unwrap();
         assert!(notices(&mut signals).await, "after a wait that was given up");
+    }
+
+    #[tokio::test]
+    async fn a_signal_that_is_noted_cheaply_is_noticed_once() {
+        let mut signals = Signals::watch_cheaply().unwrap();
+        raise(SIGINT).unwrap();
+        let mut notices = async |wanted: &[c_int]| timeout(SOON, signals.next(wanted)).await.is_ok();
+        assert!(notices(&[SIGINT]).await, "before anybody waited");
+        assert!(!notices(&[SIGINT]).await, "once");
+        raise(SIGINT).unwrap();
+        assert!(notices(&[SIGINT]).await, "with the bell hung");
+        assert!(!notices(&[SIGINT]).await, "once");
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ pub(crate) use drain::{Signals, background_tasks, hang_up};
 pub(crate) use litespeed::{Work, leave_alone, warn_of_root};
 pub(crate) use notify::Notify;
 pub(crate) use rest::Rest;
+pub(crate) use state::program;
 pub use state::state_dir;
 #[cfg(feature = "site")]
 pub(crate) use state::use_state_dir;

@@ -5,11 +5,28 @@ use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 /// The answer, which is found once and kept.
 static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+
+/// The file of this program, which the kernel is asked for once. It would call one that was replaced meanwhile by another name.
+///
+/// # Errors
+///
+/// When the kernel does not tell.
+#[inline]
+pub(crate) fn program() -> io::Result<&'static Path> {
+    // A lock and no `OnceLock`, whose first use touches a page more of the program and of its memory.
+    static PROGRAM: Mutex<Option<&'static Path>> = Mutex::new(None);
+    let mut known = PROGRAM.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(program) = *known {
+        return Ok(program);
+    }
+    let program = Box::leak(std::env::current_exe()?.into_boxed_path());
+    Ok(known.insert(program))
+}
 
 /// Says where it is, as the operator wants it. It is made when it is not there.
 #[cfg(feature = "site")]
@@ -38,7 +55,7 @@ pub fn state_dir() -> io::Result<&'static Path> {
 }
 
 fn find() -> io::Result<PathBuf> {
-    let program = std::env::current_exe()?;
+    let program = program()?;
     let folder = program.parent().ok_or(io::ErrorKind::NotFound)?;
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     find_beside(folder, home(&passwd, sys::effective_uid()).as_deref())

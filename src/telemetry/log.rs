@@ -18,7 +18,11 @@ use tracing::{
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
-use tracing_subscriber::{Layer, filter::Targets, layer::Context, layer::SubscriberExt as _};
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, Targets},
+    layer::Context,
+};
 
 /// How much text one request may keep between two looks at it, in bytes. Of more, one line says that it was left out.
 const KEPT_MAX: usize = 64 * 1024;
@@ -71,9 +75,8 @@ pub(crate) fn install(configured: Option<&str>) {
     let targets = |text: &str| text.parse::<Targets>().ok();
     let filter = std::env::var("RUST_LOG").ok().as_deref().and_then(targets).or_else(|| configured.and_then(targets));
     let filter = filter.unwrap_or_else(|| Targets::new().with_default(Level::WARN));
-    let subscriber = Ground.with(filter).with(LogLayer);
     // It fails when the program has its own, which then is what the program wants.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let _ = tracing::subscriber::set_global_default(Log { filter });
 }
 
 /// Keeps the place of a panic under [`guard`] for the line that the log gets; any other panic is reported as before.
@@ -132,14 +135,21 @@ fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
     }
 }
 
-/// What the log of [`run`](crate::run()) stands on: it takes everything, and keeps nothing of spans, which the lines of the log do not tell of.
+/// The log of [`run`](crate::run()): the layer above with a filter, in one piece. It keeps nothing of spans, which the lines of the log do not tell of.
 ///
-/// The registry of `tracing-subscriber` keeps them, for which it fills 28 KiB when a process starts.
-struct Ground;
+/// The registry of `tracing-subscriber` keeps them, for which it fills 28 KiB when a process starts, and each layer on it takes code from another page of the program.
+struct Log {
+    filter: Targets,
+}
 
-impl Subscriber for Ground {
-    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
-        true
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.filter.would_enable(metadata.target(), metadata.level())
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        let named = self.filter.iter().map(|(_, level)| level);
+        named.chain(self.filter.default_level()).max()
     }
 
     fn new_span(&self, _span: &Attributes<'_>) -> Id {
@@ -150,7 +160,9 @@ impl Subscriber for Ground {
 
     fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
 
-    fn event(&self, _event: &Event<'_>) {}
+    fn event(&self, event: &Event<'_>) {
+        log(event);
+    }
 
     fn enter(&self, _span: &Id) {}
 
@@ -161,12 +173,16 @@ struct LogLayer;
 
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
-        let line = format_line(event);
-        let is_of_request = *event.metadata().level() <= Level::WARN || event.metadata().target() == REQUESTS;
-        let is_kept = is_of_request && KEPT.try_with(|kept| append(&mut kept.borrow_mut(), &line)).unwrap_or(false);
-        if !is_kept {
-            let _ = write_stderr(&line);
-        }
+        log(event);
+    }
+}
+
+fn log(event: &Event<'_>) {
+    let line = format_line(event);
+    let is_of_request = *event.metadata().level() <= Level::WARN || event.metadata().target() == REQUESTS;
+    let is_kept = is_of_request && KEPT.try_with(|kept| append(&mut kept.borrow_mut(), &line)).unwrap_or(false);
+    if !is_kept {
+        let _ = write_stderr(&line);
     }
 }
 
@@ -221,8 +237,8 @@ mod tests {
     use super::*;
 
     fn kept(work: impl FnOnce()) -> String {
-        let subscriber = Ground.with(LogLayer);
-        tracing::subscriber::with_default(subscriber, || keep(work).1)
+        let log = Log { filter: Targets::new().with_default(Level::TRACE) };
+        tracing::subscriber::with_default(log, || keep(work).1)
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::gateway::http::HttpStart;
 use crate::{
     cgi::Executable,
     gateway::Ownership,
-    life::{Rest, Work},
+    life::{self, Rest, Work},
     limits::Limits,
     profile::Profile,
     settings::Settings,
@@ -79,7 +79,7 @@ impl Shared {
             profile: settings.profile,
             trusted: settings.trusted,
             ownership,
-            program: std::env::current_exe().ok().map(Executable::new),
+            program: life::program().ok().map(|program| Executable::new(program.to_owned())),
             #[cfg(feature = "http")]
             http: HttpStart::of_this_process(ownership),
             stop,

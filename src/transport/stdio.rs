@@ -11,7 +11,7 @@ use crate::{
         CgiVars,
         request::{CgiBody, cgi_body},
     },
-    gateway::{Gateway, Vars, fd0},
+    gateway::{Gateway, fd0},
     proto::{
         Params,
         plain::{BodyLength, Plain},
@@ -19,6 +19,7 @@ use crate::{
     sys,
 };
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{self, IsTerminal as _, Read as _, Write as _},
     os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
@@ -183,8 +184,9 @@ impl AsyncWrite for Stdio {
 }
 
 /// The variables of the request, which stand in the environment.
-pub(crate) fn variables(environment: &Vars) -> CgiVars {
-    CgiVars::from_pairs(environment.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+#[inline]
+pub(crate) fn variables<V: AsRef<OsStr>>(environment: &[(V, V)]) -> CgiVars {
+    CgiVars::from_pairs(environment.iter().map(|(name, value)| (name.as_ref().as_bytes(), value.as_ref().as_bytes())))
 }
 
 /// Answers the one request that `vars` describe. stdin and stdout are taken before the app is built, which may print. The result tells whether the response went out whole.

@@ -1,5 +1,6 @@
 //! `cgi`: a program that is started for each request (RFC 3875). What it shares with `fastcgi` lies here too: variables, bodies, the way a response is read.
 
+mod ending;
 pub(crate) mod output;
 mod process;
 pub(crate) mod stderr;
@@ -22,10 +23,10 @@ use std::{
     fmt::Display,
     os::unix::ffi::OsStrExt as _,
     path::Path,
+    process::Command,
     sync::Arc,
     task::{Context, Poll},
 };
-use tokio::process::Command;
 use tower_service::Service;
 
 /// Where programs look for others. Nothing of our own environment reaches them.

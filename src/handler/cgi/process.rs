@@ -1,6 +1,7 @@
 //! A program that runs for one request.
 
 use super::{
+    ending::{Ending, ended},
     output::{Broke, Output},
     stderr::Lines,
     upload::{Measured, Upload},
@@ -8,14 +9,17 @@ use super::{
 use crate::sys;
 use bytes::{Bytes, BytesMut};
 use std::{
-    future::Future as _,
     io,
-    pin::{Pin, pin},
-    process::{ExitStatus, Stdio},
+    os::{fd::OwnedFd, unix::process::CommandExt as _},
+    pin::Pin,
+    process::{Command, ExitStatus, Stdio},
     sync::Arc,
     task::{Context, Poll, ready},
 };
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::{
+    net::unix::pipe::{Receiver, Sender},
+    runtime::Handle,
+};
 use tokio_util::io::poll_read_buf;
 
 /// How much is read at one time; a pipe holds no more.
@@ -24,9 +28,11 @@ const READ: usize = 64 * 1024;
 /// A program that was started. Whoever drops it before it has ended kills it, with all that it has started and that has not left its process group; what it leaves
 /// behind when it ends well is left alone.
 pub(super) struct Running {
-    child: Child,
-    stdout: Option<ChildStdout>,
-    stderr: Option<ChildStderr>,
+    leader: u32,
+    /// None when it was waited for, since when its number may be another's.
+    ending: Option<Ending>,
+    stdout: Option<Receiver>,
+    stderr: Option<Receiver>,
     /// None when the program has its body.
     upload: Option<Upload>,
     read: BytesMut,
@@ -37,11 +43,27 @@ impl Running {
     /// Starts a program in a process group of its own, and gives it the body of the request as it comes. Rust lets it have nothing of ours but what is meant for it: no
     /// descriptor but the three, no signal blocked, and SIGPIPE ends it as it expects.
     pub(super) fn start(mut command: Command, body: Measured, name: Arc<str>) -> io::Result<Self> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn()?;
-        let upload = child.stdin.take().map(|stdin| body.pour(stdin, Bytes::new(), |piece| piece, Bytes::new()));
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        Ok(Self { child, stdout, stderr, upload, read: BytesMut::new(), lines: Lines::new(name) })
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        // From here on it is killed where something fails.
+        let leader = child.id();
+        let mut running = Self {
+            leader,
+            ending: Some(Box::pin(ended(child))),
+            stdout: None,
+            stderr: None,
+            upload: None,
+            read: BytesMut::new(),
+            lines: Lines::new(name),
+        };
+        running.stdout = stdout.map(OwnedFd::from).map(Receiver::from_owned_fd).transpose()?;
+        running.stderr = stderr.map(OwnedFd::from).map(Receiver::from_owned_fd).transpose()?;
+        if let Some(stdin) = stdin {
+            let stdin = Sender::from_owned_fd(stdin.into())?;
+            running.upload = Some(body.pour(stdin, Bytes::new(), |piece| piece, Bytes::new()));
+        }
+        Ok(running)
     }
 
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<(), Broke> {
@@ -86,7 +108,9 @@ impl Output for Running {
         if let Some(piece) = ready!(self.poll_stdout(cx))? {
             return Poll::Ready(Ok(Some(piece)));
         }
-        let ended = ready!(pin!(self.child.wait()).poll(cx));
+        let Some(ending) = &mut self.ending else { return Poll::Ready(Ok(None)) };
+        let ended = ready!(ending.as_mut().poll(cx));
+        self.ending = None;
         // What it wrote last.
         self.poll_stderr(cx);
         self.lines.finish();
@@ -104,9 +128,11 @@ fn ended_badly(status: ExitStatus) -> String {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // None when it was waited for.
-        if let Some(leader) = self.child.id() {
-            let _ = sys::kill_group(leader);
+        let Some(ending) = self.ending.take() else { return };
+        let _ = sys::kill_group(self.leader);
+        // It takes a moment to end, and one that nobody waits for would stay in the table of processes.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(ending);
         }
     }
 }

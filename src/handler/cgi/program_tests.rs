@@ -20,7 +20,7 @@ struct Script {
 fn script(text: &str) -> Script {
     let folder = tempfile::tempdir().unwrap();
     let write = ["-c", r#"printf '#!/bin/sh\n%s\n' "$1" >"$0" && chmod 755 "$0""#];
-    let written = std::process::Command::new("sh").args(write).arg(folder.path().join("report.cgi")).arg(text).status().unwrap();
+    let written = Command::new("sh").args(write).arg(folder.path().join("report.cgi")).arg(text).status().unwrap();
     assert!(written.success());
     Script { folder, env: Vec::new() }
 }
@@ -171,11 +171,25 @@ async fn a_path_with_a_nul_is_refused() {
 }
 
 #[tokio::test]
+async fn a_program_that_was_ended_is_not_left_in_the_table_of_processes() {
+    let answer = script(r#"printf 'A: %s\n\n' "$$"; exec sleep 1000"#).answers(asked("/", "/")).await;
+    let entry = Path::new("/proc").join(answer.headers()["a"].to_str().unwrap());
+    assert!(entry.exists());
+    drop(answer);
+    let gone = async {
+        while entry.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("it was waited for");
+}
+
+#[tokio::test]
 async fn who_leaves_ends_the_program_and_its_children() {
     // The pipe has a writer for as long as one of the two lives.
     let script = script(r"sleep 1000 3>alive & exec 3>alive; printf 'A: b\n\n'; exec sleep 1000");
     let fifo = script.folder.path().join("alive");
-    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let alive = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&fifo).unwrap();
     let answer = script.answers(asked("/", "/")).await;
     drop(answer);
