@@ -112,6 +112,11 @@ impl Process {
         Duration::from_millis(ticks * 10)
     }
 
+    /// The memory that the process holds, its program included, in KiB.
+    pub(crate) fn resident_memory(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
     /// The most memory that the process ever held at one time, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.memory("VmHWM:")

@@ -16,6 +16,7 @@ fn times_are_kept() {
         ("handler", a_handler_that_takes_too_long_is_given_up_with_504),
         ("linger", a_connection_does_not_linger_for_ever),
         ("write", an_answer_that_nobody_takes_is_given_up),
+        ("rest", a_process_that_nobody_asks_gives_the_pages_of_its_program_back),
     ];
     thread::scope(|scope| {
         for (name, case) in cases {
@@ -141,4 +142,20 @@ fn an_answer_that_nobody_takes_is_given_up() {
     }
     assert!(stalled.rest().len() < size, "the answer was kept for one who took nothing");
     assert!(hesitant.rest().len() > size - 100 * MAX_CONTENT * 6, "the answer was cut off");
+}
+
+/// It rests three to six seconds after its last request, and wakes with the next.
+fn a_process_that_nobody_asks_gives_the_pages_of_its_program_back() {
+    let peer = Peer::start();
+    let mut kept = peer.connect();
+    for _ in 0..2 {
+        kept.ask(&Ask::get("/hello").keep()).assert_whole(200);
+        let busy = peer.process.resident_memory();
+        let start = Instant::now();
+        while peer.process.resident_memory() > busy / 2 {
+            assert!(start.elapsed() < Duration::from_secs(20), "{busy} KiB after a request, {} now", peer.process.resident_memory());
+            sleep(Duration::from_millis(100));
+        }
+    }
+    kept.ask(&Ask::get("/hello")).assert_whole(200);
 }
