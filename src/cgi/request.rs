@@ -34,7 +34,7 @@ pub(crate) enum VarError {
 }
 
 /// Room for the headers of an ordinary request; a map that is asked for too much panics.
-const USUAL_HEADERS: usize = 64;
+pub(super) const USUAL_HEADERS: usize = 64;
 
 /// Facts of an exchange that are no part of an `http::Request`.
 #[derive(Debug, Clone, Default)]
@@ -375,8 +375,12 @@ pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-for
 
 /// What a front wrote into a list that proxies append to: the last element, since everything before it may be the client's own.
 pub(super) fn last_of(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&[u8]> {
-    let last = headers.get_all(name).into_iter().next_back()?;
-    last.as_bytes().rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii).filter(|value| !value.is_empty())
+    last_word(headers.get_all(name).into_iter().next_back()?.as_bytes())
+}
+
+/// The last element of a list, unless it is empty.
+pub(super) fn last_word(list: &[u8]) -> Option<&[u8]> {
+    list.rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii).filter(|value| !value.is_empty())
 }
 
 pub(super) fn host(value: &[u8]) -> Result<String, VarError> {

@@ -81,6 +81,12 @@ pub(super) struct Driver<L, W> {
     last_read: usize,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     broken: bool,
+    /// Who stands at the other end of a connection that speaks HTTP.
+    #[cfg(feature = "http")]
+    pub(super) front: super::http::Front,
+    /// The connection was left to somebody else, with what is still in the input.
+    #[cfg(feature = "http")]
+    pub(super) handed_over: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,42 +110,55 @@ pub(crate) enum Outcome {
 
 /// Serves one connection until it is over.
 pub(super) async fn drive<L: Link, W: Wire + Unpin>(link: L, wire: W, gateway: Gateway, app: BoxApp, shared: Arc<Shared>) -> Outcome {
-    let mut driver = Driver {
-        link,
-        wire,
-        input: BytesMut::new(),
-        out: Outbox::default(),
-        exchanges: Exchanges::default(),
-        shared,
-        app,
-        gateway,
-        profile: None,
-        phase: Phase::Open,
-        timers: Timers::default(),
-        input_closed: false,
-        write_blocked: false,
-        close_when_idle: false,
-        stopping: false,
-        received_any: false,
-        refused_unread: 0,
-        byte_left: false,
-        taken_since: None,
-        last_read: 0,
-        stop: None,
-        broken: false,
-    };
-    // A wire that knows its request from the start has an event before a byte is read.
-    poll_fn(|cx| {
-        driver.take_events(cx);
-        Poll::Ready(())
-    })
-    .await;
-    poll_fn(|cx| driver.poll(cx)).await;
+    let mut driver = Driver::new(link, wire, gateway, app, shared);
+    driver.run().await;
     spare::give_back(std::mem::take(&mut driver.input));
     if driver.broken { Outcome::Broken } else { Outcome::Fine }
 }
 
 impl<L: Link, W: Wire> Driver<L, W> {
+    pub(super) fn new(link: L, wire: W, gateway: Gateway, app: BoxApp, shared: Arc<Shared>) -> Self {
+        Self {
+            link,
+            wire,
+            input: BytesMut::new(),
+            out: Outbox::default(),
+            exchanges: Exchanges::default(),
+            shared,
+            app,
+            gateway,
+            profile: None,
+            phase: Phase::Open,
+            timers: Timers::default(),
+            input_closed: false,
+            write_blocked: false,
+            close_when_idle: false,
+            stopping: false,
+            received_any: false,
+            refused_unread: 0,
+            byte_left: false,
+            taken_since: None,
+            last_read: 0,
+            stop: None,
+            broken: false,
+            #[cfg(feature = "http")]
+            front: super::http::Front::default(),
+            #[cfg(feature = "http")]
+            handed_over: false,
+        }
+    }
+
+    /// Goes on until the connection is over.
+    pub(super) async fn run(&mut self) {
+        // A wire that knows its request from the start has an event before a byte is read.
+        poll_fn(|cx| {
+            self.take_events(cx);
+            Poll::Ready(())
+        })
+        .await;
+        poll_fn(|cx| self.poll(cx)).await;
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let mut moved = self.poll_input(cx);
@@ -365,6 +384,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
             match step {
                 Step::Head { head, start } => {
                     self.exchanges.slot(at)?.timeout = None;
+                    if !head.body_allowed {
+                        self.wire.no_body_follows();
+                    }
                     let (block, head_len) = head.block(&start, profile);
                     self.wire.respond(id, ResponsePart::Head { block: &block, head_len }, &mut self.out);
                     continue;
@@ -471,8 +493,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
         match self.phase {
             Phase::Closing => self.close_badly(cx),
             Phase::Lingering if rest == Rest::Close => self.close_well(),
-            Phase::Open if self.close_when_idle || self.input_closed => self.phase = Phase::Done,
             Phase::Open => match rest {
+                #[cfg(feature = "http")]
+                Rest::HandOver => (self.phase, self.handed_over) = (Phase::Done, true),
+                _ if self.close_when_idle || self.input_closed => self.phase = Phase::Done,
                 Rest::Close => self.close_well(),
                 Rest::Linger => {
                     // An error here means that the peer is gone, which the next read finds out.
