@@ -13,8 +13,8 @@ use std::{ops::Range, sync::Arc};
 /// implementation, which takes one after the other.
 const QUEUE: usize = 64 * 1024;
 
-/// What `Date` says: `Sun, 06 Nov 1994 08:49:37 GMT`.
-pub(crate) type Date = [u8; 29];
+/// The line of a header: `date: Sun, 06 Nov 1994 08:49:37 GMT` and its end.
+pub(crate) type Date = [u8; 37];
 
 /// The head of a request, in ranges of its bytes. Methods are capital letters, targets begin with a slash and hold nothing that a URI would not, names of headers are tokens,
 /// and their values hold no control characters.
@@ -86,9 +86,7 @@ impl Http {
             out.put_slice(b"connection: close\r\n");
         }
         if !has_date {
-            out.put_slice(b"date: ");
             out.put_slice(&now());
-            out.put_slice(b"\r\n");
         }
         out.put_slice(b"\r\n");
         if answer.chunked && !start.is_empty() {
@@ -244,43 +242,49 @@ struct Read {
 
 /// Reads the head of an ordinary request; `None` for everything else.
 fn read_head(input: &[u8], limits: &Limits) -> Option<Read> {
-    let first = line(input, 0)?;
     let method = run(input, 0, METHOD);
     let target = run(input, method + 1, TARGET);
-    let rest = input.get(target..first)?;
-    let begins = input.get(method..method + 2)? == b" /" && rest == b" HTTP/1.1";
-    let name = &input[..method];
-    if !begins || name.is_empty() || name == b"CONNECT" {
+    let name = input.get(..method)?;
+    if name.is_empty() || name == b"CONNECT" || input.get(method..method + 2)? != b" /" || !input.get(target..)?.starts_with(VERSION) {
         return None;
     }
-    let (mut at, mut lines, mut last) = (first + END, 1, false);
+    let (mut at, mut last) = (target + VERSION.len(), false);
     let mut headers = Vec::with_capacity(HEADERS);
-    loop {
-        let end = line(input, at)?;
-        lines += 1;
-        if end == at {
-            break;
-        }
+    while !ends(input, at) {
         let colon = run(input, at, NAME);
         if colon == at || input.get(colon) != Some(&b':') || headers.len() == limits.params_pairs {
             return None;
         }
+        let end = text(input, colon + 1);
+        if !ends(input, end) {
+            return None;
+        }
         let value = trim(input, colon + 1, end);
-        match meaning(&input[at..colon]) {
+        match meaning(input.get(at..colon)?) {
             Meaning::Ordinary => {}
             Meaning::Unusual => return None,
-            Meaning::Connection => last |= closes(&input[value.clone()])?,
+            Meaning::Connection => last |= closes(input.get(value.clone())?)?,
         }
         headers.push((span(at..colon)?, span(value)?));
-        at = end + END;
+        at = end + END.len();
     }
-    let len = at + END;
-    // Each line has its own two, and there is no other.
-    if len > limits.params_bytes.min(LONGEST) || controls(&input[..len]) != END * lines {
+    let len = at + END.len();
+    if len > limits.params_bytes.min(LONGEST) {
         return None;
     }
     let (target, head_request) = (span(method + 1..target)?, name == b"HEAD");
     Some(Read { len, method: span(0..method)?, target, headers, head_request, last })
+}
+
+/// What stands behind a target.
+const VERSION: &[u8] = b" HTTP/1.1\r\n";
+
+/// What stands behind each line.
+const END: &[u8] = b"\r\n";
+
+/// Whether the line ends at `at`. One whose end is still to come does not.
+fn ends(input: &[u8], at: usize) -> bool {
+    input.get(at..).is_some_and(|rest| rest.starts_with(END))
 }
 
 /// The longest head that is read here.
@@ -288,15 +292,6 @@ const LONGEST: usize = 64 * 1024;
 
 /// Room for the headers of an ordinary request from the start.
 const HEADERS: usize = 32;
-
-/// How long the end of a line is.
-const END: usize = 2;
-
-/// Where the line that begins at `at` ends, if its end is here and is one by the book.
-fn line(input: &[u8], at: usize) -> Option<usize> {
-    let end = at + memchr::memchr(b'\r', input.get(at..)?)?;
-    (input.get(end + 1) == Some(&b'\n')).then_some(end)
-}
 
 fn span(range: Range<usize>) -> Option<Range<u32>> {
     Some(u32::try_from(range.start).ok()?..u32::try_from(range.end).ok()?)
@@ -348,13 +343,26 @@ fn run(input: &[u8], at: usize, kind: u8) -> usize {
     at + input.get(at..).unwrap_or_default().iter().take_while(is_of_kind).count()
 }
 
-/// How many bytes there are that no value may hold. RFC 9110, 5.5 lets all others through, a tab among them.
-fn controls(head: &[u8]) -> usize {
-    let is_control = |byte: &u8| u8::from((*byte < b' ') & (*byte != b'\t') | (*byte == 0x7F));
-    // So many at a time that the processor counts them side by side.
-    let (pieces, rest) = head.as_chunks::<64>();
-    let count = |piece: &[u8]| usize::from(piece.iter().map(is_control).sum::<u8>());
-    pieces.iter().map(|piece| count(piece)).sum::<usize>() + count(rest)
+/// Where the first byte from `at` on stands that no value may hold. RFC 9110, 5.5 lets all but control characters through, and of these the tab.
+fn text(input: &[u8], mut at: usize) -> usize {
+    const ONE: u64 = u64::from_le_bytes([1; 8]);
+    const TOP: u64 = 0x80 * ONE;
+    let is_control = |byte: u8| byte < b' ' && byte != b'\t' || byte == 0x7F;
+    while let Some(eight) = input.get(at..).and_then(<[u8]>::first_chunk) {
+        // A subtraction sets the top bit of each byte that was too small for it; what it carries reaches only those behind the first of them.
+        let bytes = u64::from_le_bytes(*eight);
+        let (below_blank, delete) = (bytes.wrapping_sub(0x20 * ONE) & !bytes, bytes ^ 0x7F * ONE);
+        let found = (below_blank | delete.wrapping_sub(ONE) & !delete) & TOP;
+        // All eight, where nothing was found.
+        at += found.trailing_zeros() as usize / 8;
+        if found != 0 {
+            if input.get(at).copied().is_none_or(is_control) {
+                return at;
+            }
+            at += 1;
+        }
+    }
+    at + input.get(at..).unwrap_or_default().iter().take_while(|byte| !is_control(**byte)).count()
 }
 
 /// What methods are made of.

@@ -73,16 +73,16 @@ const LAST: u64 = 253_402_300_799;
 /// The time, which is written anew when another second has come.
 fn now() -> Date {
     thread_local! {
-        static WRITTEN: Cell<(u64, Date)> = const { Cell::new((u64::MAX, [0; 29])) };
+        static WRITTEN: Cell<(u64, Date)> = const { Cell::new((u64::MAX, *b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n")) };
     }
     let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().min(LAST);
-    let (written, mut date) = WRITTEN.get();
+    let (written, mut line) = WRITTEN.get();
     if written != second {
         let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
-        date.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
-        WRITTEN.set((second, date));
+        line.iter_mut().skip(b"date: ".len()).zip(text.bytes()).for_each(|(to, from)| *to = from);
+        WRITTEN.set((second, line));
     }
-    date
+    line
 }
 
 #[cfg(test)]
