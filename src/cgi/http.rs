@@ -12,7 +12,7 @@ use super::{
 use crate::profile::Profile;
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Uri, header,
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header,
     request::Parts,
     uri::{Authority, PathAndQuery},
 };
@@ -78,6 +78,7 @@ pub(crate) struct Lines<'a> {
     pub(crate) bytes: &'a Bytes,
     pub(crate) method: Range<u32>,
     pub(crate) target: Range<u32>,
+    pub(crate) version: Version,
     pub(crate) headers: &'a [PairSpan],
 }
 
@@ -125,6 +126,7 @@ pub(crate) fn parts_from_lines(lines: &Lines<'_>, arrival: &Arrival<'_>) -> Resu
     let original = uri::path_and_query(&lines.bytes.slice_ref(lines.text(&lines.target)))?;
     let mut parts = http::Request::new(()).into_parts().0;
     parts.method = Method::from_bytes(lines.text(&lines.method)).map_err(|_| VarError::Method)?;
+    parts.version = lines.version;
     parts.headers = headers;
     let meta = Meta {
         remote_addr: said.client(arrival),

@@ -1,10 +1,10 @@
-//! HTTP/1.1, as far as ordinary requests go: those that have no body and ask for nothing unusual, and their responses.
+//! HTTP/1.1 and 1.0, as far as ordinary requests go: those that have no body and ask for nothing unusual, and their responses.
 //!
 //! The section numbers are those of RFC 9112. Whatever is not plainly such a request is left in the input for a whole implementation of HTTP ([`Rest::HandOver`]): a body,
-//! an upgrade, an older version, a head of which a part is still to come, and every byte that the grammar does not have. So nothing is ever guessed at here, and
+//! an upgrade, a connection of HTTP/1.0 that is to be kept, a head of which a part is still to come, and every byte that the grammar does not have. So nothing is ever guessed at here, and
 //! what is wrong with a request is said in one place.
 
-use super::{Event, Outbox, PairSpan, RequestId, ResponsePart, Rest, Violation, Wire, plain::ID};
+use super::{Appetite, Event, Outbox, PairSpan, RequestId, ResponsePart, Rest, Violation, Wire, plain::ID};
 use crate::{limits::Limits, profile::Abort};
 use bytes::{Bytes, BytesMut};
 use std::{ops::Range, sync::Arc};
@@ -23,6 +23,7 @@ pub(crate) struct RequestHead {
     pub(crate) bytes: Bytes,
     pub(crate) method: Range<u32>,
     pub(crate) target: Range<u32>,
+    pub(crate) is_1_0: bool,
     pub(crate) headers: Vec<PairSpan>,
 }
 
@@ -33,6 +34,9 @@ pub(crate) struct Http {
     /// The time that responses bear.
     now: fn() -> Date,
     state: State,
+    /// Whether it is known that responses say by themselves where they end. In HTTP/1.0 one of unknown length ends with the connection, and only a reset shows that it broke: so
+    /// the last byte of a request stays in the socket until its version is known, and in HTTP/1.0 until the response has gone out whole.
+    framed: bool,
     /// How many bytes stand behind the request in work.
     behind: usize,
     /// The process is about to leave, so that no response is followed by another.
@@ -53,6 +57,7 @@ enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Answer {
     head_request: bool,
+    is_1_0: bool,
     /// It is the last on its connection.
     last: bool,
     /// No body follows, whatever the head says.
@@ -61,9 +66,14 @@ struct Answer {
 }
 
 impl Http {
-    /// `now` tells the time, which nothing here asks for by itself.
-    pub(crate) fn new(limits: Arc<Limits>, now: fn() -> Date) -> Self {
-        Self { limits, now, state: State::Idle, behind: 0, leaving: false }
+    /// `framed`: the first request is known to be in HTTP/1.1. `now` tells the time, which nothing here asks for by itself.
+    pub(crate) fn new(framed: bool, limits: Arc<Limits>, now: fn() -> Date) -> Self {
+        Self { limits, now, state: State::Idle, framed, behind: 0, leaving: false }
+    }
+
+    /// Whether a request was seen, or is known to come, in whose version responses say where they end.
+    pub(crate) fn is_framed(&self) -> bool {
+        self.framed
     }
 
     fn put_head(&mut self, block: &[u8], start: &[u8], out: &mut Outbox) {
@@ -72,17 +82,20 @@ impl Http {
         let State::InWork(answer) = &mut self.state else { return };
         answer.last |= leaving;
         let Fields { before, status, after, has_length, has_date } = Fields::of(block);
-        out.put_slice(b"HTTP/1.1 ");
+        out.put_slice(if answer.is_1_0 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
         out.put_slice(status);
         out.put_slice(before);
         out.put_slice(after);
         // RFC 9110, 8.6: no length with these.
         let never_long = matches!(status, [b'2', b'0', b'4', ..] | [b'3', b'0', b'4', ..]);
-        if !has_length && !never_long && !answer.head_request {
-            answer.chunked = !answer.bodiless;
-            out.put_slice(if answer.chunked { b"transfer-encoding: chunked\r\n" } else { b"content-length: 0\r\n" });
+        let says_nothing = !has_length && !never_long && !answer.head_request;
+        if says_nothing && answer.bodiless {
+            out.put_slice(b"content-length: 0\r\n");
+        } else if says_nothing && !answer.is_1_0 {
+            answer.chunked = true;
+            out.put_slice(b"transfer-encoding: chunked\r\n");
         }
-        if answer.last {
+        if answer.last && !answer.is_1_0 {
             out.put_slice(b"connection: close\r\n");
         }
         if !has_date {
@@ -140,22 +153,29 @@ impl Wire for Http {
             return Ok(None);
         }
         let read = if out.len() > QUEUE { None } else { read_head(input, &self.limits) };
-        let Some(Read { len, method, target, headers, head_request, last }) = read else {
+        // What stands behind the only request of a connection, and what comes behind others in the older version, is seldom seen and more to think about.
+        let taken = read.filter(|read| !read.is_1_0 || !self.framed && read.last && read.len == input.len());
+        let Some(Read { len, method, target, is_1_0, headers, head_request, last }) = taken else {
             self.state = State::Foreign;
             return Ok(None);
         };
-        self.state = State::InWork(Answer { head_request, last, bodiless: false, chunked: false });
+        self.framed = !is_1_0;
+        self.state = State::InWork(Answer { head_request, is_1_0, last, bodiless: false, chunked: false });
         let bytes = input.split_to(len).freeze();
         self.behind = input.len();
-        Ok(Some(Event::Head { id: ID, head: RequestHead { bytes, method, target, headers } }))
+        Ok(Some(Event::Head { id: ID, head: RequestHead { bytes, method, target, is_1_0, headers } }))
     }
 
     fn wants_input(&self) -> bool {
         match self.state {
             State::Idle => true,
-            State::InWork(_) => self.behind <= QUEUE,
+            State::InWork(_) => self.framed && self.behind <= QUEUE,
             State::Over | State::Foreign => false,
         }
+    }
+
+    fn appetite(&self, _buffered: usize) -> Appetite {
+        if self.framed { Appetite::Any } else { Appetite::AllButLast }
     }
 
     fn end_of_input(&mut self) {}
@@ -235,6 +255,7 @@ struct Read {
     len: usize,
     method: Range<u32>,
     target: Range<u32>,
+    is_1_0: bool,
     headers: Vec<PairSpan>,
     head_request: bool,
     last: bool,
@@ -245,10 +266,16 @@ fn read_head(input: &[u8], limits: &Limits) -> Option<Read> {
     let method = run(input, 0, METHOD);
     let target = run(input, method + 1, TARGET);
     let name = input.get(..method)?;
-    if name.is_empty() || name == b"CONNECT" || input.get(method..method + 2)? != b" /" || !input.get(target..)?.starts_with(VERSION) {
+    if name.is_empty() || name == b"CONNECT" || input.get(method..method + 2)? != b" /" {
         return None;
     }
-    let (mut at, mut last) = (target + VERSION.len(), false);
+    let version = input.get(target..target + VERSION_1_1.len())?;
+    let is_1_0 = version == VERSION_1_0;
+    if !is_1_0 && version != VERSION_1_1 {
+        return None;
+    }
+    // 9.3: a connection of HTTP/1.0 is not kept unless somebody says so.
+    let (mut at, mut last) = (target + version.len(), is_1_0);
     let mut headers = Vec::with_capacity(HEADERS);
     while !ends(input, at) {
         let colon = run(input, at, NAME);
@@ -263,7 +290,13 @@ fn read_head(input: &[u8], limits: &Limits) -> Option<Read> {
         match meaning(input.get(at..colon)?) {
             Meaning::Ordinary => {}
             Meaning::Unusual => return None,
-            Meaning::Connection => last |= closes(input.get(value.clone())?)?,
+            Meaning::Connection => {
+                let closes = closes(input.get(value.clone())?)?;
+                if is_1_0 && !closes {
+                    return None;
+                }
+                last |= closes;
+            }
         }
         headers.push((span(at..colon)?, span(value)?));
         at = end + END.len();
@@ -273,11 +306,12 @@ fn read_head(input: &[u8], limits: &Limits) -> Option<Read> {
         return None;
     }
     let (target, head_request) = (span(method + 1..target)?, name == b"HEAD");
-    Some(Read { len, method: span(0..method)?, target, headers, head_request, last })
+    Some(Read { len, method: span(0..method)?, target, is_1_0, headers, head_request, last })
 }
 
 /// What stands behind a target.
-const VERSION: &[u8] = b" HTTP/1.1\r\n";
+const VERSION_1_1: &[u8] = b" HTTP/1.1\r\n";
+const VERSION_1_0: &[u8] = b" HTTP/1.0\r\n";
 
 /// What stands behind each line.
 const END: &[u8] = b"\r\n";
@@ -351,7 +385,7 @@ fn text(input: &[u8], mut at: usize) -> usize {
     while let Some(eight) = input.get(at..).and_then(<[u8]>::first_chunk) {
         // A subtraction sets the top bit of each byte that was too small for it; what it carries reaches only those behind the first of them.
         let bytes = u64::from_le_bytes(*eight);
-        let (below_blank, delete) = (bytes.wrapping_sub(0x20 * ONE) & !bytes, bytes ^ 0x7F * ONE);
+        let (below_blank, delete) = (bytes.wrapping_sub(0x20 * ONE) & !bytes, bytes ^ (0x7F * ONE));
         let found = (below_blank | delete.wrapping_sub(ONE) & !delete) & TOP;
         // All eight, where nothing was found.
         at += found.trailing_zeros() as usize / 8;

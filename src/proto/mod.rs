@@ -157,6 +157,9 @@ pub(crate) enum Appetite {
     Any,
     /// So many bytes and no more.
     AtMost(usize),
+    /// Whatever is there but its last byte, which is looked at and stays in the socket as for [`LastByte`](Self::LastByte).
+    #[cfg(feature = "http")]
+    AllButLast,
     /// The next byte is the last of the request. It is looked at and stays in the socket until the response has gone out whole: closing a socket with a byte
     /// unread resets it, and that is what shows a peer without any framing that a response broke.
     LastByte,

@@ -36,6 +36,10 @@ const READ: usize = 16 * 1024;
 /// What one read asks for once the one before was filled: a body is on its way.
 const READ_MORE: usize = 64 * 1024;
 
+/// How much is looked at where the last byte is left in the socket.
+#[cfg(feature = "http")]
+const LOOK: usize = 4 * 1024;
+
 /// No more is taken from the responses while so much waits to be sent.
 const OUT_HIGH: usize = 64 * 1024;
 
@@ -75,7 +79,7 @@ pub(super) struct Driver<L, W> {
     /// Bytes of refusals since everything was last sent.
     pub(super) refused_unread: usize,
     /// The last byte of the request was looked at and is still in the socket.
-    byte_left: bool,
+    pub(super) byte_left: bool,
     /// Since when the peer has taken everything that was sent, on a connection that is to be reset.
     taken_since: Option<Instant>,
     last_read: usize,
@@ -253,7 +257,26 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 self.input.extend_from_slice(last.get(..looked).unwrap_or_default());
                 Poll::Ready(Ok(looked))
             }
+            #[cfg(feature = "http")]
+            Appetite::AllButLast => self.poll_all_but_last(cx),
         }
+    }
+
+    #[cfg(feature = "http")]
+    #[inline(never)]
+    fn poll_all_but_last(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut scratch = [0; LOOK];
+        let looked = ready!(self.link.poll_peek(cx, &mut scratch, 1))?;
+        let others = looked.saturating_sub(1);
+        if self.link.discard(others) < others {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.byte_left = looked > 0;
+        if self.input.capacity() == 0 {
+            self.input = spare::take();
+        }
+        self.input.extend_from_slice(scratch.get(..looked).unwrap_or_default());
+        Poll::Ready(Ok(looked))
     }
 
     /// Ends the connection so that closing it is no reset. What stands behind the request belongs to nobody, and is taken as far as it is here.

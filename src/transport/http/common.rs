@@ -87,7 +87,7 @@ pub(super) struct Common {
 }
 
 impl Handle {
-    pub(super) fn new(socket: Socket, ending: Ending) -> Self {
+    pub(super) fn new(socket: Socket, ending: Ending, byte_left: bool) -> Self {
         let now = Instant::now();
         Self(Arc::new(Mutex::new(Common {
             socket,
@@ -102,7 +102,7 @@ impl Handle {
             holds_input: false,
             tail: [0; BLANK.len()],
             ending,
-            byte_left: false,
+            byte_left,
             nothing_offered: false,
             unflushed: false,
             last: false,

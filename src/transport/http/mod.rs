@@ -52,29 +52,39 @@ const REST: Duration = Duration::from_millis(20);
 /// Up to so many headers hyper reads without an allocation for them.
 const HEADERS_FOR_FREE: usize = 100;
 
+/// A connection between two that serve it.
+struct Conn {
+    socket: Socket,
+    /// What has been read of it and belongs to no request yet.
+    input: BytesMut,
+    /// The last byte of that is still in the socket.
+    byte_left: bool,
+    /// Something was read of it before.
+    used: bool,
+    /// The first request, or the one before, is known to be in HTTP/1.1.
+    framed: bool,
+}
+
 /// Serves one connection until it is over, and until what it may have become is over too. `is_1_1`: the first request is known to be in HTTP/1.1.
-pub(super) async fn serve_http(mut socket: Socket, is_1_1: bool, app: BoxApp, shared: Arc<Shared>) {
+pub(super) async fn serve_http(socket: Socket, is_1_1: bool, app: BoxApp, shared: Arc<Shared>) {
     let front = Front::of(&socket, &shared);
-    let (mut input, mut used) = (BytesMut::new(), false);
-    let mut ending = if is_1_1 { Ending::Framed } else { Ending::Unknown };
+    let mut conn = Conn { socket, input: BytesMut::new(), byte_left: false, used: false, framed: is_1_1 };
     loop {
-        if ending == Ending::Framed {
-            let Some(left) = ordinary::serve(socket, input, used, front, app.clone(), Arc::clone(&shared)).await else { return };
-            (socket, input) = left;
-        }
-        let Some((back, rest)) = serve_with_hyper(socket, input.freeze(), ending, front, app.clone(), Arc::clone(&shared)).await else { return };
-        (socket, input, used, ending) = (back, rest.into(), true, Ending::Framed);
+        let Some(unusual) = ordinary::serve(conn, front, app.clone(), Arc::clone(&shared)).await else { return };
+        let Some(back) = serve_with_hyper(unusual, front, app.clone(), Arc::clone(&shared)).await else { return };
+        conn = back;
     }
 }
 
-/// Serves a connection of which `input` has been read, and returns it when what comes next may be ordinary.
-async fn serve_with_hyper(socket: Socket, input: Bytes, ending: Ending, front: Front, app: BoxApp, shared: Arc<Shared>) -> Option<(Socket, Bytes)> {
+/// Serves a connection with hyper, and returns it when what comes next may be ordinary.
+async fn serve_with_hyper(conn: Conn, front: Front, app: BoxApp, shared: Arc<Shared>) -> Option<Conn> {
     let upgraded = Arc::clone(&shared.upgraded);
-    let entrance = Entrance::new(Handle::new(socket, ending), front, app, Arc::clone(&shared));
+    let ending = if conn.framed { Ending::Framed } else { Ending::Unknown };
+    let entrance = Entrance::new(Handle::new(conn.socket, ending, conn.byte_left), front, app, Arc::clone(&shared));
     let common = entrance.common();
     // Passenger has asked the client for the body already, and would take a `100 Continue` for an answer that is on its way.
     let mut link = Link::new(common.clone(), shared.http.peer == HttpPeer::Passenger);
-    let has_begun = link.go_ahead_with(input);
+    let has_begun = link.go_ahead_with(conn.input.freeze());
     let service = hyper::service::service_fn(move |request: Request<Incoming>| entrance.answer(request));
     let mut driver = Driver {
         hyper: Hyper::Asleep(TokioIo::new(link), service),
@@ -94,7 +104,7 @@ async fn serve_with_hyper(socket: Socket, input: Bytes, ending: Ending, front: F
     let rest = poll_fn(|cx| driver.poll(cx)).await;
     if let Some(rest) = rest {
         drop(driver);
-        return Some((common.into_socket()?, rest));
+        return Some(Conn { socket: common.into_socket()?, input: rest.into(), byte_left: false, used: true, framed: true });
     }
     common.lock().watched = false;
     drop(driver);

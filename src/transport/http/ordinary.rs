@@ -1,6 +1,6 @@
 //! Ordinary requests: those that the wire of our own reads, driven as those of any other protocol are.
 
-use super::front::Front;
+use super::{Conn, front::Front};
 use crate::{
     app::BoxApp,
     cgi::{
@@ -17,26 +17,26 @@ use crate::{
         admit::{Candidate, Refused, admit},
         driver::Driver,
         failure::Failure,
-        socket::{Link, Socket},
+        socket::Link,
         spare,
     },
 };
-use bytes::BytesMut;
-use http::HeaderValue;
+use http::{HeaderValue, Version};
 use std::{
     cell::Cell,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// Serves the ordinary requests of a connection, of which `input` has been read, and returns it when something else comes. `used`: requests were served on it before.
-pub(super) async fn serve(socket: Socket, input: BytesMut, used: bool, front: Front, app: BoxApp, shared: Arc<Shared>) -> Option<(Socket, BytesMut)> {
-    let wire = Http::new(Arc::clone(&shared.limits), now);
-    let mut driver = Driver::new(socket, wire, Gateway::Http, app, shared);
-    (driver.front, driver.input, driver.received_any) = (front, input, used);
+/// Serves the ordinary requests of a connection and returns it when something else comes.
+pub(super) async fn serve(conn: Conn, front: Front, app: BoxApp, shared: Arc<Shared>) -> Option<Conn> {
+    let wire = Http::new(conn.framed, Arc::clone(&shared.limits), now);
+    let mut driver = Driver::new(conn.socket, wire, Gateway::Http, app, shared);
+    (driver.front, driver.input, driver.byte_left, driver.received_any) = (front, conn.input, conn.byte_left, conn.used);
     driver.run().await;
     if driver.handed_over {
-        return Some((driver.link, driver.input));
+        let Driver { link: socket, input, byte_left, received_any: used, wire, .. } = driver;
+        return Some(Conn { socket, input, byte_left, used, framed: wire.is_framed() });
     }
     spare::give_back(driver.input);
     None
@@ -45,13 +45,14 @@ pub(super) async fn serve(socket: Socket, input: BytesMut, used: bool, front: Fr
 impl<L: Link, W: Wire> Driver<L, W> {
     /// Begins a request of HTTP.
     pub(in crate::transport) fn begin_head(&mut self, id: RequestId, head: RequestHead) {
-        let RequestHead { bytes, method, target, headers } = head;
+        let RequestHead { bytes, method, target, is_1_0, headers } = head;
+        let version = if is_1_0 { Version::HTTP_10 } else { Version::HTTP_11 };
         // The token is watched only by a connection that has to wait.
         if self.shared.stop.is_cancelled() {
             self.wire.leave();
         }
         let head_request = bytes.starts_with(b"HEAD ");
-        let lines = Lines { bytes: &bytes, method, target, headers: &headers };
+        let lines = Lines { bytes: &bytes, method, target, version, headers: &headers };
         let profile = self.front.profile(|name| lines.has(name));
         let mapped = parts_from_lines(&lines, &self.front.arrival(&self.shared, profile, false, false));
         let (parts, meta) = match mapped {

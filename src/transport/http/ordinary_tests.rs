@@ -9,7 +9,9 @@ use crate::{
     },
     proto::{Event, Outbox},
     settings::Settings,
+    transport::socket::Socket,
 };
+use bytes::BytesMut;
 use std::os::unix::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
@@ -22,9 +24,9 @@ fn both(peer: HttpPeer, target: &str, headers: &str) -> [String; 2] {
 
     let text: String = lines.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let mut input = BytesMut::from(format!("PUT {target} HTTP/1.1\r\n{text}\r\n").as_bytes());
-    let event = Http::new(Arc::clone(&shared.limits), now).next_event(&mut input, &mut Outbox::default()).unwrap();
-    let Some(Event::Head { head: RequestHead { bytes, method, target: range, headers }, .. }) = event else { panic!("{text}") };
-    let ours = Lines { bytes: &bytes, method, target: range, headers: &headers };
+    let event = Http::new(true, Arc::clone(&shared.limits), now).next_event(&mut input, &mut Outbox::default()).unwrap();
+    let Some(Event::Head { head: RequestHead { bytes, method, target: range, headers, is_1_0: false }, .. }) = event else { panic!("{text}") };
+    let ours = Lines { bytes: &bytes, method, target: range, version: Version::HTTP_11, headers: &headers };
     let profile = front.profile(|name| ours.has(name));
     let ours = parts_from_lines(&ours, &front.arrival(&shared, profile, false, false)).map(|made| (made, profile.name()));
 
