@@ -1,15 +1,22 @@
 //! The head of an HTTP request to the request that an app sees: the same rules as for variables, for a web server that speaks HTTP.
 
 use super::{
-    cookie,
+    PairSpan, cookie,
+    known::{self, Meaning},
     mount::{self, MountFacts},
-    request::{Meta, VarError, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, host, ip_addr, last_of, stays_behind, strip},
+    request::{
+        Meta, USUAL_HEADERS, VarError, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, host, ip_addr, last_of, last_word, stays_behind, strip,
+    },
     uri,
 };
 use crate::profile::Profile;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts, uri::PathAndQuery};
-use std::net::SocketAddr;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header,
+    request::Parts,
+    uri::{Authority, PathAndQuery},
+};
+use std::{net::SocketAddr, ops::Range};
 
 /// Whose word counts for the address of the client, the scheme and the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,21 +55,90 @@ const OF_PASSENGER: &str = "!~";
 pub(crate) fn parts_from_head(mut parts: Parts, arrival: &Arrival<'_>) -> Result<(Parts, Meta), VarError> {
     let asterisk = parts.uri.path() == "*";
     let original = if asterisk { PathAndQuery::from_static("/") } else { origin_form(&parts.uri)? };
-    let told = Some(arrival.mount).filter(|mount| !mount.is_empty());
-    let mount = mount::find(&MountFacts { told, path: original.path(), ..MountFacts::default() }).to_owned();
+    let said = Said::in_headers(&parts.headers, arrival.trust);
     let meta = Meta {
-        remote_addr: client(&parts.headers, arrival),
-        https: scheme(&parts.headers, arrival.trust).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https")),
-        host: host_of(&parts, arrival.trust)?,
+        remote_addr: said.client(arrival),
+        https: said.is_https(),
+        host: said.host(parts.uri.authority())?,
         accept: parts.headers.get(header::ACCEPT).cloned(),
         content_length: parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()),
         no_body: !arrival.has_body,
         original_uri: if asterisk { Uri::from_static("*") } else { Uri::from(original.clone()) },
-        mount,
+        mount: mount(&original, arrival),
     };
     parts.uri = if asterisk { meta.original_uri.clone() } else { strip(&original, &meta.mount)? };
     leave_out(&mut parts.headers, arrival);
     join_cookies(&mut parts.headers, arrival.profile);
+    Ok((parts, meta))
+}
+
+/// The head of a request whose target is in origin form, as its lines have it: ranges of `bytes`.
+#[derive(Debug)]
+pub(crate) struct Lines<'a> {
+    pub(crate) bytes: &'a Bytes,
+    pub(crate) method: Range<u32>,
+    pub(crate) target: Range<u32>,
+    pub(crate) version: Version,
+    pub(crate) headers: &'a [PairSpan],
+}
+
+impl Lines<'_> {
+    fn text(&self, range: &Range<u32>) -> &[u8] {
+        self.bytes.get(range.start as usize..range.end as usize).unwrap_or_default()
+    }
+
+    /// Whether there is a header of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(range, _)| range.len() == name.len() && self.text(range).eq_ignore_ascii_case(name.as_bytes()))
+    }
+}
+
+/// Makes the request that an app sees of lines that nobody has made headers of, as [`parts_from_head`] does of headers. It has no body and asks for no upgrade.
+pub(crate) fn parts_from_lines(lines: &Lines<'_>, arrival: &Arrival<'_>) -> Result<(Parts, Meta), VarError> {
+    let mut said = Said::default();
+    let mut headers = HeaderMap::with_capacity(lines.headers.len().min(USUAL_HEADERS));
+    let (mut accept, mut cookies) = (None, 0);
+    for (name, value) in lines.headers {
+        let (name, text) = (lines.text(name), lines.text(value));
+        let (name, meaning) = match known::find(name) {
+            Some(known) => (known.name.clone(), known.meaning),
+            None => match HeaderName::from_bytes(name) {
+                Ok(name) if is_for_the_app(&name, arrival) => (name, Meaning::None),
+                _ => continue,
+            },
+        };
+        said.take(meaning, text, arrival.trust);
+        if matches!(meaning, Meaning::StaysBehind | Meaning::PassengerClient | Meaning::PassengerProto) {
+            continue;
+        }
+        let Ok(value) = HeaderValue::from_maybe_shared(lines.bytes.slice_ref(text)) else { continue };
+        match meaning {
+            Meaning::Accept => accept = accept.or_else(|| Some(value.clone())),
+            Meaning::Cookie => cookies += 1,
+            _ => {}
+        }
+        // There is always room: lines that pass for ordinary are no more than a map holds.
+        let _ = headers.try_append(name, value);
+    }
+    if cookies > 1 || cookies > 0 && arrival.profile.joins_cookies_with_comma {
+        join_cookies(&mut headers, arrival.profile);
+    }
+    let original = uri::path_and_query(&lines.bytes.slice_ref(lines.text(&lines.target)))?;
+    let mut parts = http::Request::new(()).into_parts().0;
+    parts.method = Method::from_bytes(lines.text(&lines.method)).map_err(|_| VarError::Method)?;
+    parts.version = lines.version;
+    parts.headers = headers;
+    let meta = Meta {
+        remote_addr: said.client(arrival),
+        https: said.is_https(),
+        host: said.host(None)?,
+        accept,
+        content_length: None,
+        no_body: true,
+        mount: mount(&original, arrival),
+        original_uri: Uri::from(original.clone()),
+    };
+    parts.uri = strip(&original, &meta.mount)?;
     Ok((parts, meta))
 }
 
@@ -75,35 +151,77 @@ fn origin_form(target: &Uri) -> Result<PathAndQuery, VarError> {
     uri::path_and_query(&Bytes::from(format!("/{}", original.as_str())))
 }
 
-fn client(headers: &HeaderMap, arrival: &Arrival<'_>) -> Option<SocketAddr> {
-    let told = match arrival.trust {
-        Trust::Forwarded | Trust::Lsnode => last_of(headers, &X_FORWARDED_FOR),
-        Trust::Passenger => last_of(headers, "!~passenger-client-address"),
-        Trust::Nobody => None,
-    };
-    told.and_then(ip_addr).map(|ip| SocketAddr::new(ip, 0)).or(arrival.peer)
+fn mount(original: &PathAndQuery, arrival: &Arrival<'_>) -> String {
+    let told = Some(arrival.mount).filter(|mount| !mount.is_empty());
+    mount::find(&MountFacts { told, path: original.path(), ..MountFacts::default() }).to_owned()
 }
 
-fn scheme(headers: &HeaderMap, trust: Trust) -> Option<&[u8]> {
-    match trust {
-        Trust::Forwarded => last_of(headers, &X_FORWARDED_PROTO),
-        Trust::Passenger => last_of(headers, "!~passenger-proto"),
-        Trust::Lsnode | Trust::Nobody => None,
-    }
+/// What headers say of where a request came from, as far as whoever says it is believed.
+#[derive(Debug, Default)]
+struct Said<'a> {
+    client: Option<&'a [u8]>,
+    scheme: Option<&'a [u8]>,
+    forwarded_host: Option<&'a [u8]>,
+    host: Option<&'a [u8]>,
+    hosts_differ: bool,
 }
 
-/// The host of the absolute form overrides the header (RFC 9112, 3.2.2), and what a front says overrides both.
-fn host_of(parts: &Parts, trust: Trust) -> Result<Option<String>, VarError> {
-    let mut hosts = parts.headers.get_all(header::HOST).into_iter().map(HeaderValue::as_bytes);
-    let first = hosts.next();
-    if hosts.any(|other| first.is_some_and(|first| !first.eq_ignore_ascii_case(other))) {
-        // RFC 9112, 3.2: a server MUST respond with 400 to a message "that contains more than one Host header field line".
-        return Err(VarError::Host);
+impl<'a> Said<'a> {
+    fn in_headers(headers: &'a HeaderMap, trust: Trust) -> Self {
+        let mut said = Self {
+            client: match trust {
+                Trust::Forwarded | Trust::Lsnode => last_of(headers, &X_FORWARDED_FOR),
+                Trust::Passenger => last_of(headers, "!~passenger-client-address"),
+                Trust::Nobody => None,
+            },
+            scheme: match trust {
+                Trust::Forwarded => last_of(headers, &X_FORWARDED_PROTO),
+                Trust::Passenger => last_of(headers, "!~passenger-proto"),
+                Trust::Lsnode | Trust::Nobody => None,
+            },
+            forwarded_host: matches!(trust, Trust::Forwarded | Trust::Lsnode).then(|| last_of(headers, &X_FORWARDED_HOST)).flatten(),
+            ..Self::default()
+        };
+        headers.get_all(header::HOST).into_iter().for_each(|host| said.take_host(host.as_bytes()));
+        said
     }
-    let own = first.filter(|host| !host.is_empty()).map(host).transpose()?;
-    let absolute = parts.uri.authority().map(|authority| host(authority.as_str().as_bytes())).transpose()?;
-    let forwarded = matches!(trust, Trust::Forwarded | Trust::Lsnode).then(|| last_of(&parts.headers, &X_FORWARDED_HOST)).flatten();
-    Ok(forwarded.and_then(|forwarded| host(forwarded).ok()).or(absolute).or(own))
+
+    /// Takes the value of a header that means something; of those that fronts append to, the last counts.
+    fn take(&mut self, meaning: Meaning, value: &'a [u8], trust: Trust) {
+        match (meaning, trust) {
+            (Meaning::Host, _) => self.take_host(value),
+            (Meaning::ForwardedFor, Trust::Forwarded | Trust::Lsnode) | (Meaning::PassengerClient, Trust::Passenger) => {
+                self.client = last_word(value);
+            }
+            (Meaning::ForwardedProto, Trust::Forwarded) | (Meaning::PassengerProto, Trust::Passenger) => self.scheme = last_word(value),
+            (Meaning::ForwardedHost, Trust::Forwarded | Trust::Lsnode) => self.forwarded_host = last_word(value),
+            _ => {}
+        }
+    }
+
+    fn take_host(&mut self, value: &'a [u8]) {
+        self.hosts_differ |= self.host.is_some_and(|first| !first.eq_ignore_ascii_case(value));
+        self.host = self.host.or(Some(value));
+    }
+
+    fn client(&self, arrival: &Arrival<'_>) -> Option<SocketAddr> {
+        self.client.and_then(ip_addr).map(|ip| SocketAddr::new(ip, 0)).or(arrival.peer)
+    }
+
+    fn is_https(&self) -> bool {
+        self.scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"))
+    }
+
+    /// The host of the absolute form overrides the header (RFC 9112, 3.2.2), and what a front says overrides both.
+    fn host(&self, authority: Option<&Authority>) -> Result<Option<String>, VarError> {
+        if self.hosts_differ {
+            // RFC 9112, 3.2: a server MUST respond with 400 to a message "that contains more than one Host header field line".
+            return Err(VarError::Host);
+        }
+        let own = self.host.filter(|host| !host.is_empty()).map(host).transpose()?;
+        let absolute = authority.map(|authority| host(authority.as_str().as_bytes())).transpose()?;
+        Ok(self.forwarded_host.and_then(|forwarded| host(forwarded).ok()).or(absolute).or(own))
+    }
 }
 
 /// Takes out what must not reach an app, and keeps the order of the others, which a removal from the map does only of the last.

@@ -3,6 +3,8 @@
 mod cookie;
 #[cfg(feature = "http")]
 pub(crate) mod http;
+#[cfg(feature = "http")]
+mod known;
 mod mount;
 mod names;
 pub(crate) mod outgoing;

@@ -34,7 +34,7 @@ pub(crate) enum VarError {
 }
 
 /// Room for the headers of an ordinary request; a map that is asked for too much panics.
-const USUAL_HEADERS: usize = 64;
+pub(super) const USUAL_HEADERS: usize = 64;
 
 /// Facts of an exchange that are no part of an `http::Request`.
 #[derive(Debug, Clone, Default)]
@@ -120,6 +120,8 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
     }
     let content_length = plain_number(known.content_length);
     let bodiless = matches!(method, Method::GET | Method::HEAD);
+    // RFC 9110, 9.3: in these, content "has no generally defined semantics" or is none. What a web server has not announced is not waited for.
+    let has_no_body = bodiless || matches!(method, Method::DELETE | Method::OPTIONS | Method::TRACE);
     // mod_fcgid and lighttpd say CONTENT_LENGTH=0 for every GET; the client did not.
     if let Some(length) = content_length.filter(|length| !(bodiless && *length == 0)) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -153,7 +155,7 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
         host: origin.host,
         accept: None,
         content_length,
-        no_body: !known.chunked && content_length.map_or(bodiless && known.content_length.is_empty(), |length| length == 0),
+        no_body: !known.chunked && content_length.map_or(has_no_body && known.content_length.is_empty(), |length| length == 0),
         mount,
     };
     Ok((parts, meta))
@@ -377,8 +379,12 @@ pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-for
 
 /// What a front wrote into a list that proxies append to: the last element, since everything before it may be the client's own.
 pub(super) fn last_of(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&[u8]> {
-    let last = headers.get_all(name).into_iter().next_back()?;
-    last.as_bytes().rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii).filter(|value| !value.is_empty())
+    last_word(headers.get_all(name).into_iter().next_back()?.as_bytes())
+}
+
+/// The last element of a list, unless it is empty.
+pub(super) fn last_word(list: &[u8]) -> Option<&[u8]> {
+    list.rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii).filter(|value| !value.is_empty())
 }
 
 pub(super) fn host(value: &[u8]) -> Result<String, VarError> {

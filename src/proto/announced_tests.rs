@@ -84,6 +84,8 @@ fn run<W: Wire>(mut wire: W, request: &[u8], step: usize) -> Result<Run<W>, Viol
                 input.extend_from_slice(&request[taken..]);
                 taken = request.len();
             }
+            #[cfg(feature = "http")]
+            Appetite::AllButLast => panic!("neither asks for that"),
         }
     }
 }

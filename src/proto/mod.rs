@@ -5,6 +5,8 @@
 
 pub(crate) mod announced;
 pub(crate) mod fastcgi;
+#[cfg(feature = "http")]
+pub(crate) mod http1;
 pub(crate) mod lsapi;
 mod outbox;
 pub(crate) mod plain;
@@ -60,6 +62,9 @@ pub enum Role {
 pub(crate) enum Event {
     /// All variables of a request are here.
     Request { id: RequestId, keep_conn: bool, role: Role, params: Params },
+    /// A request of HTTP is here whole: it has no body.
+    #[cfg(feature = "http")]
+    Head { id: RequestId, head: http1::RequestHead },
     /// A request that is answered without a handler.
     Refused { id: RequestId, refusal: Refusal },
     /// A piece of a request body.
@@ -121,6 +126,9 @@ pub(crate) enum Rest {
     Close,
     /// The peer may still be writing: say that we are done, take what it sends and throw it away, then close.
     Linger,
+    /// Leave the connection, with the input that was not taken, to somebody else.
+    #[cfg(feature = "http")]
+    HandOver,
 }
 
 /// What a peer may not do. The connection is closed.
@@ -149,6 +157,9 @@ pub(crate) enum Appetite {
     Any,
     /// So many bytes and no more.
     AtMost(usize),
+    /// Whatever is there but its last byte, which is looked at and stays in the socket as for [`LastByte`](Self::LastByte).
+    #[cfg(feature = "http")]
+    AllButLast,
     /// The next byte is the last of the request. It is looked at and stays in the socket until the response has gone out whole: closing a socket with a byte
     /// unread resets it, and that is what shows a peer without any framing that a response broke.
     LastByte,
@@ -179,6 +190,9 @@ pub(crate) trait Wire {
     fn abort(&self, by_profile: Abort) -> Abort {
         by_profile
     }
+
+    /// Takes note that the head which comes next has no body behind it, where a protocol has to say so.
+    fn no_body_follows(&mut self) {}
 
     /// Encodes a part of the response to `id`. A part for a request that is not open is ignored.
     fn respond(&mut self, id: RequestId, part: ResponsePart<'_>, out: &mut Outbox);

@@ -38,6 +38,10 @@ const READ: usize = 16 * 1024;
 /// What one read asks for once the one before was filled: a body is on its way.
 const READ_MORE: usize = 64 * 1024;
 
+/// How much is looked at where the last byte is left in the socket.
+#[cfg(feature = "http")]
+const LOOK: usize = 4 * 1024;
+
 /// No more is taken from the responses while so much waits to be sent.
 const OUT_HIGH: usize = 64 * 1024;
 
@@ -77,12 +81,18 @@ pub(super) struct Driver<L, W> {
     /// Bytes of refusals since everything was last sent.
     pub(super) refused_unread: usize,
     /// The last byte of the request was looked at and is still in the socket.
-    byte_left: bool,
+    pub(super) byte_left: bool,
     /// Since when the peer has taken everything that was sent, on a connection that is to be reset.
     taken_since: Option<Instant>,
     last_read: usize,
     stop: Stop,
     broken: bool,
+    /// Who stands at the other end of a connection that speaks HTTP.
+    #[cfg(feature = "http")]
+    pub(super) front: super::http::Front,
+    /// The connection was left to somebody else, with what is still in the input.
+    #[cfg(feature = "http")]
+    pub(super) handed_over: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,43 +116,56 @@ pub(crate) enum Outcome {
 
 /// Serves one connection until it is over.
 pub(super) async fn drive<L: Link, W: Wire + Unpin>(link: L, wire: W, gateway: Gateway, app: BoxApp, shared: Arc<Shared>) -> Outcome {
-    let mut driver = Driver {
-        link,
-        wire,
-        input: BytesMut::new(),
-        out: Outbox::default(),
-        exchanges: Exchanges::default(),
-        shared,
-        app,
-        gateway,
-        profile: None,
-        phase: Phase::Open,
-        timers: Timers::default(),
-        input_closed: false,
-        write_blocked: false,
-        close_when_idle: false,
-        stopping: false,
-        received_any: false,
-        refused_unread: 0,
-        byte_left: false,
-        taken_since: None,
-        last_read: 0,
-        stop: Stop::default(),
-        broken: false,
-    };
-    // A wire that knows its request from the start has an event before a byte is read.
-    poll_fn(|cx| {
-        driver.take_events(cx);
-        Poll::Ready(())
-    })
-    .await;
-    poll_fn(|cx| driver.poll(cx)).await;
+    let mut driver = Driver::new(link, wire, gateway, app, shared);
+    driver.run().await;
     spare::keep_input(std::mem::take(&mut driver.input));
     spare::keep_output(driver.out.release());
     if driver.broken { Outcome::Broken } else { Outcome::Fine }
 }
 
 impl<L: Link, W: Wire> Driver<L, W> {
+    pub(super) fn new(link: L, wire: W, gateway: Gateway, app: BoxApp, shared: Arc<Shared>) -> Self {
+        Self {
+            link,
+            wire,
+            input: BytesMut::new(),
+            out: Outbox::default(),
+            exchanges: Exchanges::default(),
+            shared,
+            app,
+            gateway,
+            profile: None,
+            phase: Phase::Open,
+            timers: Timers::default(),
+            input_closed: false,
+            write_blocked: false,
+            close_when_idle: false,
+            stopping: false,
+            received_any: false,
+            refused_unread: 0,
+            byte_left: false,
+            taken_since: None,
+            last_read: 0,
+            stop: Stop::default(),
+            broken: false,
+            #[cfg(feature = "http")]
+            front: super::http::Front::default(),
+            #[cfg(feature = "http")]
+            handed_over: false,
+        }
+    }
+
+    /// Goes on until the connection is over.
+    pub(super) async fn run(&mut self) {
+        // A wire that knows its request from the start has an event before a byte is read.
+        poll_fn(|cx| {
+            self.take_events(cx);
+            Poll::Ready(())
+        })
+        .await;
+        poll_fn(|cx| self.poll(cx)).await;
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let mut moved = self.poll_input(cx);
@@ -243,7 +266,26 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 self.input.extend_from_slice(last.get(..looked).unwrap_or_default());
                 Poll::Ready(Ok(looked))
             }
+            #[cfg(feature = "http")]
+            Appetite::AllButLast => self.poll_all_but_last(cx),
         }
+    }
+
+    #[cfg(feature = "http")]
+    #[inline(never)]
+    fn poll_all_but_last(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut scratch = [0; LOOK];
+        let looked = ready!(self.link.poll_peek(cx, &mut scratch, 1))?;
+        let others = looked.saturating_sub(1);
+        if self.link.discard(others) < others {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.byte_left = looked > 0;
+        if self.input.capacity() == 0 {
+            self.input = spare::input();
+        }
+        self.input.extend_from_slice(scratch.get(..looked).unwrap_or_default());
+        Poll::Ready(Ok(looked))
     }
 
     /// Ends the connection so that closing it is no reset. What stands behind the request belongs to nobody, and is taken as far as it is here.
@@ -377,6 +419,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
             match step {
                 Step::Head { head, start } => {
                     self.exchanges.slot(at)?.timeout = None;
+                    if !head.body_allowed {
+                        self.wire.no_body_follows();
+                    }
                     self.respond_head(id, &head, &start, profile);
                     if !self.exchanges.slot(at)?.exchange.has_told_all() {
                         continue;
@@ -497,8 +542,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
         match self.phase {
             Phase::Closing => self.close_badly(cx),
             Phase::Lingering if rest == Rest::Close => self.close_well(),
-            Phase::Open if self.close_when_idle || self.input_closed => self.phase = Phase::Done,
             Phase::Open => match rest {
+                #[cfg(feature = "http")]
+                Rest::HandOver => (self.phase, self.handed_over) = (Phase::Done, true),
+                _ if self.close_when_idle || self.input_closed => self.phase = Phase::Done,
                 Rest::Close => self.close_well(),
                 Rest::Linger => {
                     // An error here means that the peer is gone, which the next read finds out.

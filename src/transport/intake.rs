@@ -51,6 +51,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
                     seen = Some(next);
                 }
             }
+            #[cfg(feature = "http")]
+            if let Event::Head { id, .. } = event {
+                complete = Some(id);
+            }
             self.take_event(event, complete.is_some());
             if let Some(id) = complete {
                 self.poll_newest(id, cx);
@@ -77,6 +81,8 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
         match event {
             Event::Request { id, keep_conn, role, params } => self.begin(id, keep_conn, role, params, body_ended),
+            #[cfg(feature = "http")]
+            Event::Head { id, head } => self.begin_head(id, head),
             Event::Refused { id, refusal } => self.refuse(id, refusal.into(), None, false),
             Event::Body { id, chunk } => self.take_input(id, chunk, body_of),
             Event::BodyEnd { id } => self.end_input(id, body_of, inbox::Inbox::finish),
@@ -109,31 +115,37 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let (gateway, last_call) = (self.gateway, self.close_when_idle);
         let candidate = Candidate { parts, meta, vars, gateway, profile, role, body_ended, upgrade: false, last_call };
         match admit(&self.shared, &self.app, candidate) {
-            Ok(Admitted { exchange, inbox, permit, timeout }) => {
-                self.timers.pause_over();
-                let is_cut = body_ended && inbox.is_some();
-                self.exchanges.add(Slot {
-                    id,
-                    exchange,
-                    inbox,
-                    data,
-                    profile,
-                    keep_conn,
-                    heard: None,
-                    timeout: Some(timeout),
-                    _permit: permit,
-                    own_waker: None,
-                    polled: false,
-                    just_polled: false,
-                    broken: None,
-                    over: false,
-                });
+            Ok(admitted) => {
+                let is_cut = body_ended && admitted.inbox.is_some();
+                self.work_on(id, admitted, data, profile, keep_conn);
                 if is_cut {
                     self.end_input(id, body_of, inbox::Inbox::finish);
                 }
             }
             Err(Refused { failure, accept }) => self.refuse(id, failure, accept.as_ref().map(HeaderValue::as_bytes), head_request),
         }
+    }
+
+    /// Takes a request among those in work.
+    pub(super) fn work_on(&mut self, id: RequestId, admitted: Admitted, data: Option<inbox::Inbox>, profile: &'static Profile, keep_conn: bool) {
+        let Admitted { exchange, inbox, permit, timeout } = admitted;
+        self.timers.pause_over();
+        self.exchanges.add(Slot {
+            id,
+            exchange,
+            inbox,
+            data,
+            profile,
+            keep_conn,
+            heard: None,
+            timeout: Some(timeout),
+            _permit: permit,
+            own_waker: None,
+            polled: false,
+            just_polled: false,
+            broken: None,
+            over: false,
+        });
     }
 
     /// What the web server needs. One connection comes from one server, so that its name is not looked for again once it was told.

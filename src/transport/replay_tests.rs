@@ -115,6 +115,8 @@ fn replay<W: Wire>(mut wire: W, gateway: Gateway, pieces: &[&[u8]]) -> Meaning {
         Rest::Keep => "open",
         Rest::Close => "closed",
         Rest::Linger => "not read to its end",
+        #[cfg(feature = "http")]
+        Rest::HandOver => "left to somebody else",
     }
     .to_owned();
     meaning

@@ -42,6 +42,8 @@ fn words(event: Event) -> String {
         Event::DataEnd { id } => format!("data end {id}"),
         Event::DataCut { id } => format!("data cut {id}"),
         Event::Aborted { id } => format!("aborted {id}"),
+        #[cfg(feature = "http")]
+        Event::Head { id, .. } => format!("head {id}"),
     }
 }
 

@@ -72,8 +72,12 @@ pub(super) struct Common {
     pub(super) idle_since: Instant,
     /// When the last piece of the request body came, or the request itself.
     pub(super) heard: Instant,
-    /// A request on this connection had a body.
+    /// The last request had a body, and that was not long ago.
     had_body: bool,
+    /// A body was not read to its end.
+    lost: bool,
+    /// A request was answered.
+    answered: bool,
     /// The body of the request, until it has ended and the response too.
     pub(super) upload: Option<Upload>,
     /// Whether the response waits for the request body, so that it has to be read whoever takes it.
@@ -83,7 +87,7 @@ pub(super) struct Common {
 }
 
 impl Handle {
-    pub(super) fn new(socket: Socket, ending: Ending) -> Self {
+    pub(super) fn new(socket: Socket, ending: Ending, byte_left: bool) -> Self {
         let now = Instant::now();
         Self(Arc::new(Mutex::new(Common {
             socket,
@@ -98,7 +102,7 @@ impl Handle {
             holds_input: false,
             tail: [0; BLANK.len()],
             ending,
-            byte_left: false,
+            byte_left,
             nothing_offered: false,
             unflushed: false,
             last: false,
@@ -108,10 +112,17 @@ impl Handle {
             idle_since: now,
             heard: now,
             had_body: false,
+            lost: false,
+            answered: false,
             upload: None,
             upload_first: false,
             failure: None,
         })))
+    }
+
+    /// The socket, when nobody else holds this any more.
+    pub(super) fn into_socket(self) -> Option<Socket> {
+        Some(Arc::into_inner(self.0)?.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).socket)
     }
 
     /// Nothing panics while it holds the lock; should it happen all the same, the state is still whole.
@@ -149,11 +160,25 @@ impl Common {
         self.may_look
     }
 
-    /// Whether there is nothing that hyper would have to be kept for. It may still hold the beginning of a request that nobody has seen begin. Where a body lies in its
-    /// input, hyper alone knows for certain, so that it is not let go after one.
+    /// Whether there is nothing that hyper would have to be kept for, once a request was answered. It may still hold the beginning of a request that nobody has seen begin.
     pub(super) fn is_quiet(&self) -> bool {
         let busy = self.in_work || self.upload.is_some() || self.begun.is_some() || self.unflushed || self.write_blocked.is_some();
-        !(busy || self.byte_left || self.half_closed || self.last || self.had_body)
+        self.answered && self.ending == Ending::Framed && !(busy || self.byte_left || self.half_closed || self.last || self.lost)
+    }
+
+    /// Whether what comes next is likely to be for hyper as well: bodies follow one another.
+    pub(super) fn may_want_hyper(&self) -> bool {
+        self.had_body
+    }
+
+    /// Nothing came for a while behind the last request.
+    pub(super) fn rested(&mut self) {
+        self.had_body = false;
+    }
+
+    /// Lets a body go of which nothing more is wanted.
+    pub(super) fn drop_upload(&mut self) {
+        self.lost |= self.upload.take().is_some_and(|upload| !upload.has_ended());
     }
 
     /// The link was dropped.
@@ -236,7 +261,7 @@ impl Common {
         self.cut = false;
         self.heard = Instant::now();
         self.in_work = true;
-        self.had_body |= upload.is_some();
+        self.had_body = upload.is_some();
         self.upload = upload;
         self.upload_first = false;
         self.failure = None;
@@ -251,6 +276,9 @@ impl Common {
         // The next request may have begun to come already; its time was ours so far.
         let begun = self.begun.is_some() || self.holds_input && !self.body_comes();
         self.begun = begun.then_some(self.idle_since);
+        self.answered = true;
+        let ended = self.upload.as_ref().is_none_or(Upload::has_ended);
         self.upload = self.upload.take().and_then(|upload| upload.unwanted(complete, linger_until));
+        self.lost |= self.upload.is_none() && !ended;
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Link {
     common: Handle,
     /// Passenger takes any interim response for the final one; it has asked the client for the body itself.
     swallow_continue: bool,
-    /// What hyper had when it was let go, for the next that takes its place.
+    /// What was read of the connection before hyper was made.
     ahead: Bytes,
 }
 
@@ -32,10 +32,14 @@ impl Link {
         Self { common, swallow_continue, ahead: Bytes::new() }
     }
 
-    /// Gives back what hyper was given and has made nothing of; false when there was nothing. What hyper had not taken yet of what came back before stands behind it.
-    pub(super) fn give_back(&mut self, input: Bytes) -> bool {
+    /// What hyper was given and has made nothing of. What it has not taken yet of what was read before stands behind that.
+    pub(super) fn take_back(&mut self, input: Bytes) -> Bytes {
         let ahead = std::mem::take(&mut self.ahead);
-        let input = if ahead.is_empty() { input } else { Bytes::from([input, ahead].concat()) };
+        if ahead.is_empty() { input } else { Bytes::from([input, ahead].concat()) }
+    }
+
+    /// Takes what was read before; false when it is nothing.
+    pub(super) fn go_ahead_with(&mut self, input: Bytes) -> bool {
         // Empty lines in front of a request are the beginning of nothing.
         let begun = !input.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
         if begun {
@@ -95,7 +99,9 @@ impl AsyncRead for Link {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.ahead.is_empty() {
             let room = buf.remaining().min(self.ahead.len());
-            buf.put_slice(&self.ahead.split_to(room));
+            let piece = self.ahead.split_to(room);
+            buf.put_slice(&piece);
+            self.common.lock().delivered(&piece);
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();

@@ -1,8 +1,11 @@
-//! The HTTP door: a connection that speaks HTTP/1.1, with hyper for its bytes and everything else as on any other connection.
+//! The HTTP door: a connection that speaks HTTP/1.1. Ordinary requests are read by a wire of our own, all others by hyper, and a connection goes from one to the other between
+//! two requests.
 
 mod answer;
 mod common;
+mod front;
 mod link;
+mod ordinary;
 mod service;
 mod upload;
 
@@ -14,7 +17,9 @@ use super::{
 };
 use crate::{app::BoxApp, diagnostic::codes as code, gateway::http::HttpPeer, limits::Limits, transport::failure::Failure};
 use answer::{Answer, Broken, Stream};
+use bytes::{Bytes, BytesMut};
 use common::{Ending, Handle};
+pub(super) use front::Front;
 use http::{Request, StatusCode};
 use hyper::{
     body::Incoming,
@@ -41,20 +46,45 @@ const SMALLEST_BUFFER: usize = 8 * 1024;
 /// The largest piece of what is read or waits to be written that hyper holds.
 const BUFFER: usize = 64 * 1024;
 
-/// How long hyper is kept for the next request. Where requests follow one another at once, it is not made anew for each.
+/// How long hyper is kept for the next request behind one that had a body. Where such requests follow one another at once, it is not made anew for each.
 const REST: Duration = Duration::from_millis(20);
 
 /// Up to so many headers hyper reads without an allocation for them.
 const HEADERS_FOR_FREE: usize = 100;
 
+/// A connection between two that serve it.
+struct Conn {
+    socket: Socket,
+    /// What has been read of it and belongs to no request yet.
+    input: BytesMut,
+    /// The last byte of that is still in the socket.
+    byte_left: bool,
+    /// Something was read of it before.
+    used: bool,
+    /// The first request, or the one before, is known to be in HTTP/1.1.
+    framed: bool,
+}
+
 /// Serves one connection until it is over, and until what it may have become is over too. `is_1_1`: the first request is known to be in HTTP/1.1.
 pub(super) async fn serve_http(socket: Socket, is_1_1: bool, app: BoxApp, shared: Arc<Shared>) {
+    let front = Front::of(&socket, &shared);
+    let mut conn = Conn { socket, input: BytesMut::new(), byte_left: false, used: false, framed: is_1_1 };
+    loop {
+        let Some(unusual) = ordinary::serve(conn, front, app.clone(), Arc::clone(&shared)).await else { return };
+        let Some(back) = serve_with_hyper(unusual, front, app.clone(), Arc::clone(&shared)).await else { return };
+        conn = back;
+    }
+}
+
+/// Serves a connection with hyper, and returns it when what comes next may be ordinary.
+async fn serve_with_hyper(conn: Conn, front: Front, app: BoxApp, shared: Arc<Shared>) -> Option<Conn> {
     let upgraded = Arc::clone(&shared.upgraded);
-    let ending = if is_1_1 { Ending::Framed } else { Ending::Unknown };
-    let entrance = Entrance::new(Handle::new(socket, ending), app, Arc::clone(&shared));
+    let ending = if conn.framed { Ending::Framed } else { Ending::Unknown };
+    let entrance = Entrance::new(Handle::new(conn.socket, ending, conn.byte_left), front, app, Arc::clone(&shared));
     let common = entrance.common();
     // Passenger has asked the client for the body already, and would take a `100 Continue` for an answer that is on its way.
-    let link = Link::new(common.clone(), shared.http.peer == HttpPeer::Passenger);
+    let mut link = Link::new(common.clone(), shared.http.peer == HttpPeer::Passenger);
+    let has_begun = link.go_ahead_with(conn.input.freeze());
     let service = hyper::service::service_fn(move |request: Request<Incoming>| entrance.answer(request));
     let mut driver = Driver {
         hyper: Hyper::Asleep(TokioIo::new(link), service),
@@ -68,12 +98,20 @@ pub(super) async fn serve_http(socket: Socket, is_1_1: bool, app: BoxApp, shared
         probe: None,
         shared,
     };
-    poll_fn(|cx| driver.poll(cx)).await;
+    if has_begun {
+        driver.wake();
+    }
+    let rest = poll_fn(|cx| driver.poll(cx)).await;
+    if let Some(rest) = rest {
+        drop(driver);
+        return Some(Conn { socket: common.into_socket()?, input: rest.into(), byte_left: false, used: true, framed: true });
+    }
     common.lock().watched = false;
     drop(driver);
     upgraded.fetch_add(1, Ordering::Relaxed);
     poll_fn(|cx| common.lock().poll_gone(cx)).await;
     upgraded.fetch_sub(1, Ordering::Relaxed);
+    None
 }
 
 fn builder(limits: &Limits) -> Builder {
@@ -86,7 +124,7 @@ fn builder(limits: &Limits) -> Builder {
     builder
 }
 
-/// hyper, which holds two buffers of 8 KiB from its first request to its end. So it is let go when the next request does not follow at once.
+/// hyper, which holds two buffers of 8 KiB from its first request to its end. So it is made for the first bytes, and goes when what follows need not be for it.
 enum Hyper<S>
 where
     S: HttpService<Incoming>,
@@ -131,16 +169,17 @@ impl<S> Driver<S>
 where
     S: HttpService<Incoming, Future = Answer, ResBody = Stream, Error = Broken>,
 {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the connection is over, or with what hyper has read and not used when it is to be served by somebody else.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             if self.poll_hyper(cx).is_ready() {
-                return Poll::Ready(());
+                return Poll::Ready(None);
             }
             if self.common.lock().must_look(cx) {
                 continue;
             }
             match self.poll_upload(cx) {
-                Poll::Ready(Some(pulled)) if !self.take_pulled(pulled) => return Poll::Ready(()),
+                Poll::Ready(Some(pulled)) if !self.take_pulled(pulled) => return Poll::Ready(None),
                 Poll::Ready(Some(_)) => continue,
                 Poll::Ready(None) | Poll::Pending => {}
             }
@@ -148,8 +187,11 @@ where
                 continue;
             }
             self.end_output(cx);
+            if self.is_quiet() && !self.common.lock().may_want_hyper() {
+                return Poll::Ready(self.let_go());
+            }
             if !ready!(self.poll_clock(cx)) {
-                return Poll::Ready(());
+                return Poll::Ready(None);
             }
         }
     }
@@ -176,16 +218,16 @@ where
         }
     }
 
-    /// Lets hyper go, for which nothing is left to do.
-    fn let_sleep(&mut self) {
-        let Hyper::Awake(conn) = std::mem::replace(&mut self.hyper, Hyper::Gone) else { return };
-        let Some(parts) = conn.into_parts() else { return };
-        let mut io = parts.io;
-        let more = io.inner_mut().give_back(parts.read_buf);
-        self.hyper = Hyper::Asleep(io, parts.service);
-        if more {
-            self.wake();
-        }
+    /// Whether hyper has nothing to do, and the connection can go on without it.
+    fn is_quiet(&self) -> bool {
+        !self.stopping && matches!(self.hyper, Hyper::Awake(_)) && self.common.lock().is_quiet()
+    }
+
+    /// Lets hyper go and takes what it has read and not used.
+    fn let_go(&mut self) -> Option<Bytes> {
+        let Hyper::Awake(conn) = std::mem::replace(&mut self.hyper, Hyper::Gone) else { return None };
+        let mut parts = conn.into_parts()?;
+        Some(parts.io.inner_mut().take_back(parts.read_buf))
     }
 
     fn poll_upload(&self, cx: &mut Context<'_>) -> Poll<Option<Pulled>> {
@@ -214,7 +256,7 @@ where
         // A body on its way shows that somebody is still there: the time of the handler starts again.
         common.heard = Instant::now();
         if !common.in_work && common.upload.as_ref().is_some_and(Upload::is_over) {
-            common.upload = None;
+            common.drop_upload();
         }
         true
     }
@@ -264,6 +306,7 @@ where
     }
 
     fn first_end(&mut self, now: Instant) -> Option<(Ends, Instant)> {
+        let rests = self.is_quiet();
         let (mut common, limits) = (self.common.lock(), &self.shared.limits);
         let probing = common.in_work && !common.read_waits;
         self.probe = probing.then(|| self.probe.unwrap_or(now + PROBE));
@@ -275,7 +318,6 @@ where
         let discard = common.upload.as_ref().and_then(Upload::discard_until);
         let quiet = !common.in_work && common.write_blocked.is_none() && discard.is_none();
         let head = common.begun.map(|begun| begun + limits.params_timeout);
-        let rests = matches!(self.hyper, Hyper::Awake(_)) && common.is_quiet();
         let ends = [
             (Ends::Head, head.filter(|_| quiet)),
             (Ends::Idle, (quiet && head.is_none()).then(|| common.idle_since + limits.idle_timeout)),
@@ -292,7 +334,7 @@ where
         match ends {
             Ends::Idle => false,
             Ends::Rest => {
-                self.let_sleep();
+                self.common.lock().rested();
                 true
             }
             Ends::Head => {
@@ -304,7 +346,7 @@ where
                 false
             }
             Ends::Discard => {
-                self.common.lock().upload = None;
+                self.common.lock().drop_upload();
                 true
             }
             Ends::Probe => {

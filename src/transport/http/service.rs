@@ -3,20 +3,15 @@
 use super::{
     answer::{Answer, InWork, Place, refusal},
     common::{Ending, Handle},
+    front::Front,
     upload::Upload,
 };
 use crate::{
     app::BoxApp,
-    cgi::{
-        CgiVars,
-        http::{Arrival, Trust, parts_from_head},
-    },
+    cgi::{CgiVars, http::parts_from_head},
     diagnostic::codes as code,
-    gateway::{
-        Gateway,
-        http::{HttpPeer, any_peer},
-    },
-    profile::{self, Profile},
+    gateway::{Gateway, http::HttpPeer},
+    profile::Profile,
     proto::Role,
     transport::{
         Shared,
@@ -30,34 +25,19 @@ use crate::{
 use http::{Method, Request, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 /// Where the requests of one connection come in.
 pub(super) struct Entrance {
     common: Handle,
     app: BoxApp,
     shared: Arc<Shared>,
-    peer: Option<SocketAddr>,
-    trust: Trust,
-    /// What the start tells of the web server; where it tells nothing, the request does.
-    profile: Option<&'static Profile>,
+    front: Front,
 }
 
 impl Entrance {
-    pub(super) fn new(common: Handle, app: BoxApp, shared: Arc<Shared>) -> Self {
-        let peer = common.lock().socket.peer_addr();
-        // Any user of the machine may connect to a port of it; a Unix socket is for whom its permissions let in.
-        let is_unix = common.lock().socket.is_unix();
-        let (trust, profile) = match shared.http.peer {
-            HttpPeer::Passenger => (Trust::Passenger, Some(&profile::PASSENGER)),
-            HttpPeer::Lsnode => (Trust::Lsnode, Some(&profile::LITESPEED)),
-            HttpPeer::Any if is_unix || peer.zip(shared.trusted.as_ref()).is_some_and(|(peer, trusted)| trusted.holds(peer.ip())) => {
-                (Trust::Forwarded, None)
-            }
-            HttpPeer::Any => (Trust::Nobody, None),
-        };
-        let profile = shared.profile.or(profile);
-        Self { common, app, shared, peer, trust, profile }
+    pub(super) fn new(common: Handle, front: Front, app: BoxApp, shared: Arc<Shared>) -> Self {
+        Self { common, app, shared, front }
     }
 
     pub(super) fn common(&self) -> Handle {
@@ -70,7 +50,7 @@ impl Entrance {
         let head_request = parts.method == Method::HEAD;
         let on_demand = parts.headers.get(header::EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         let has_body = !incoming.is_end_stream();
-        let profile = self.profile.unwrap_or_else(|| any_peer(|name| parts.headers.contains_key(name)));
+        let profile = self.front.profile(|name| parts.headers.contains_key(name));
         let close = on_demand && has_body || self.shared.stop.is_cancelled();
         let last = close || !is_kept(&parts);
         self.common.lock().set_ending(if parts.version == Version::HTTP_10 { Ending::Close } else { Ending::Framed });
@@ -98,7 +78,7 @@ impl Entrance {
             return Err(Failure::new(StatusCode::BAD_REQUEST, code::NO_UPGRADE, sentence).into());
         }
         let upgrade = parts.extensions.get::<OnUpgrade>().is_some();
-        let arrival = Arrival { peer: self.peer, trust: self.trust, mount: &self.shared.http.mount, profile, has_body, upgrade };
+        let arrival = self.front.arrival(&self.shared, profile, has_body, upgrade);
         let (parts, meta) = parts_from_head(parts, &arrival).map_err(Failure::from)?;
         let vars = CgiVars::new();
         let candidate =

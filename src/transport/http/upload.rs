@@ -16,6 +16,8 @@ pub(super) struct Upload {
     /// The client waits for a `100 Continue`, which hyper sends when the body is asked for.
     on_demand: bool,
     over: bool,
+    /// hyper has read it to its end.
+    ended: bool,
     /// hyper was asked for more and has none.
     waiting: bool,
     /// Set once the response has ended: what still comes is thrown away until then.
@@ -37,11 +39,16 @@ pub(super) enum Pulled {
 
 impl Upload {
     pub(super) fn new(incoming: Incoming, inbox: Inbox, on_demand: bool) -> Self {
-        Self { incoming, inbox, on_demand, over: false, waiting: false, discard_until: None }
+        Self { incoming, inbox, on_demand, over: false, ended: false, waiting: false, discard_until: None }
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// Whether hyper has read it to its end, so that it knows where the next request begins.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Whether hyper was asked for more and has none.
@@ -92,7 +99,7 @@ impl Upload {
                 Ok(Ok(())) | Err(_) => Pulled::Piece,
             },
             None => {
-                self.over = true;
+                (self.over, self.ended) = (true, true);
                 match self.inbox.finish() {
                     Ok(()) => Pulled::End,
                     Err(_) => Pulled::Cut,
