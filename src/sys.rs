@@ -2,12 +2,13 @@
 #![allow(unsafe_code, reason = "this is the place for it")]
 #![allow(clippy::unnecessary_cast, reason = "the types of libc differ between machines and libcs")]
 
+mod mappings;
+
 use std::{
     ffi::{CStr, OsStr, OsString},
     io::{self, IoSlice},
     mem::{MaybeUninit, size_of},
     net::Shutdown,
-    ops::Range,
     os::{
         fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd, RawFd},
         unix::ffi::OsStrExt as _,
@@ -495,31 +496,28 @@ pub(crate) fn give_back_memory() {
     }
 }
 
-/// Gives back what the kernel has mapped of files that this process only reads: its program, and the libraries. Whatever of it is touched again is mapped again.
+/// Gives back what the kernel has mapped of the file of this program. Whatever of it is touched again is mapped again.
 pub(crate) fn let_go_of_program() {
     let Ok(mappings) = std::fs::read_to_string("/proc/self/smaps") else { return };
-    for mapping in unchanged_mappings(&mappings) {
-        // SAFETY: nothing is lost: the mapping is of a file, the kernel says that no page in it differs from that file, and as it cannot be written to, none can since.
+    for mapping in mappings::unchanged(&mappings, let_go_of_program as *const () as usize) {
+        // SAFETY: the mapping is of the program itself, so that nobody takes it away or puts another in its place while the process lives; the kernel says that no page in
+        // it differs from the file, and as it cannot be written to, none can since. So nothing is lost.
         unsafe { libc::madvise(ptr::with_exposed_provenance_mut(mapping.start), mapping.len(), libc::MADV_DONTNEED) };
     }
 }
 
-/// The private mappings of files that cannot be written to and have no page of their own (`Anonymous`), in the text of `/proc/PID/smaps`.
-fn unchanged_mappings(smaps: &str) -> Vec<Range<usize>> {
-    let address = |text| usize::from_str_radix(text, 16).ok();
-    let (mut found, mut candidate) = (Vec::new(), None);
-    for line in smaps.lines() {
-        let mut words = line.split_ascii_whitespace();
-        match (words.next(), words.next(), words.nth(3)) {
-            (Some("Anonymous:"), Some("0"), _) => found.extend(candidate.take()),
-            (Some(range), Some("r--p" | "r-xp"), Some(path)) if path.starts_with('/') => {
-                candidate = range.split_once('-').and_then(|(start, end)| Some(address(start)?..address(end)?));
-            }
-            (Some(word), _, _) if !word.ends_with(':') => candidate = None,
-            _ => {}
-        }
+/// Has the ends of children told again where whoever started this process had them ignored, which outlives exec: the kernel would take them away unasked, and give
+/// their numbers to others.
+#[cfg(feature = "site")]
+pub(crate) fn stop_ignoring_children() {
+    // SAFETY: zeroed bytes are a valid sigaction.
+    let mut now: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: the call fills in a live local of the right type and changes nothing.
+    let known = unsafe { libc::sigaction(libc::SIGCHLD, ptr::null(), &raw mut now) } == 0;
+    if known && now.sa_sigaction == libc::SIG_IGN {
+        // SAFETY: the default of this signal is to do nothing, and no handler of anybody is replaced.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     }
-    found
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -530,27 +528,6 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 mod tests {
     use super::*;
     use std::{io::Write as _, os::unix::net::UnixStream, thread};
-
-    #[test]
-    fn only_mappings_of_files_that_nobody_changed_are_let_go() {
-        let text = "\
-00400000-00500000 r--p 00000000 fe:00 100                                /home/a/app.fcgi
-Size:               1024 kB
-Anonymous:             0 kB
-VmFlags: rd mr mw me sd
-00500000-00900000 r-xp 00100000 fe:00 100                                /home/a/app.fcgi
-Anonymous:             0 kB
-00900000-00910000 r--p 00500000 fe:00 100                                /home/a/app.fcgi
-Anonymous:            64 kB
-00910000-00920000 rw-p 00510000 fe:00 100                                /home/a/app.fcgi
-Anonymous:             0 kB
-00920000-00930000 r--p 00000000 00:00 0
-Anonymous:             0 kB
-7ffd10000000-7ffd10002000 r-xp 00000000 00:00 0                          [vdso]
-Anonymous:             0 kB
-";
-        assert_eq!(unchanged_mappings(text), [0x0040_0000..0x0050_0000, 0x0050_0000..0x0090_0000]);
-    }
 
     #[test]
     fn a_program_goes_on_when_its_pages_were_let_go() {
