@@ -35,6 +35,10 @@ impl Outbox {
         if self.tail.capacity() == 0 {
             self.tail.reserve(FIRST.max(bytes.len()));
         }
+        // A peer that never takes all must not make it grow by all that it has taken.
+        if self.gone > COPY_BELOW && self.gone > self.tail.len() / 2 {
+            self.tail.drain(..std::mem::take(&mut self.gone));
+        }
         self.tail.extend_from_slice(bytes);
     }
 
@@ -127,5 +131,18 @@ mod tests {
             assert_eq!(outbox.len(), expect.len());
             assert_eq!(sent(&mut outbox, step), expect, "{step} bytes at a time");
         }
+    }
+    #[test]
+    fn a_peer_that_never_takes_all_costs_no_more_memory_than_what_waits() {
+        let (mut outbox, piece) = (Outbox::default(), vec![7; COPY_BELOW]);
+        for _ in 0..8 {
+            outbox.put_slice(&piece);
+        }
+        for _ in 0..1000 {
+            outbox.put_slice(&piece);
+            outbox.advance(COPY_BELOW);
+        }
+        assert_eq!(outbox.len(), 8 * COPY_BELOW);
+        assert!(outbox.tail.capacity() <= 64 * COPY_BELOW, "{} bytes", outbox.tail.capacity());
     }
 }
