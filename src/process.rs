@@ -19,7 +19,7 @@ use crate::{
         stdio,
     },
 };
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 pub(crate) use passenger::serve_passenger;
 use std::{
     future::Future,
@@ -117,7 +117,7 @@ pub(crate) async fn serve_sockets(
     }
     // Tasks of their own, so that a connection wakes nobody else. With this future they end.
     let accept = |(listener, name)| AbortOnDropHandle::new(tokio::spawn(accept(listener, app.clone(), shared.by(name), tasks.clone())));
-    let mut accepting = join_all(listeners.into_iter().map(accept).collect::<Vec<_>>());
+    let mut accepting = try_join_all(listeners.into_iter().map(accept).collect::<Vec<_>>());
     drop(app);
     let _watchdog = told.is_none().then(|| notify.ready());
     if told.is_none() {
@@ -146,8 +146,8 @@ pub(crate) async fn serve_sockets(
     Ok(())
 }
 
-fn closed(doors: Vec<Result<(), JoinError>>) -> Result<(), Error> {
-    doors.into_iter().collect::<Result<(), _>>().map_err(|error| runtime_error(error.to_string()))
+fn closed(doors: Result<Vec<()>, JoinError>) -> Result<(), Error> {
+    doors.map(drop).map_err(|error| runtime_error(error.to_string()))
 }
 
 /// Builds the app. Told to leave meanwhile, it goes on for as long as the host allows, since visitors may be waiting; then there is no app.

@@ -98,7 +98,8 @@ pub(crate) async fn accept(listener: Listener, app: BoxApp, shared: Arc<Shared>,
     // With several threads a connection is a task from the start: the others may take it.
     let alone = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
     let mut stop = Stop::default();
-    loop {
+    // The token is looked at each time: a door that fails again and again never waits.
+    while !shared.stop.is_cancelled() {
         let mut accepting = pin!(listener.accept());
         let accepted = poll_fn(|cx| match accepting.as_mut().poll(cx) {
             Poll::Pending if stop.poll(&shared.stop, cx) => Poll::Ready(None),
@@ -131,9 +132,13 @@ pub(crate) async fn accept(listener: Listener, app: BoxApp, shared: Arc<Shared>,
 /// Serves a connection as far as it goes without waiting, which is to its end where the web server opens one for each request. Only what has to wait becomes a task.
 async fn begin(mut connection: Pin<Box<impl Future<Output = ()> + Send + 'static>>, tasks: &TaskTracker) {
     // A panic in a task would end that task; here it must not end the door.
-    let ended = poll_fn(|cx| Poll::Ready(guard(|| connection.as_mut().poll(cx).is_ready()))).await;
-    if ended == Ok(false) {
-        tasks.spawn(connection);
+    let ended = match poll_fn(|cx| Poll::Ready(guard(|| connection.as_mut().poll(cx).is_ready()))).await {
+        Ok(false) => return drop(tasks.spawn(connection)),
+        Ok(true) => guard(|| drop(connection)),
+        Err(panic) => guard(|| drop(connection)).and(Err(panic)),
+    };
+    if let Err(panic) = ended {
+        tracing::error!(target: "lodger", "{}: a connection ended with a panic: {panic}", code::APP_PANICKED);
     }
 }
 

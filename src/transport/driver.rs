@@ -186,6 +186,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
             if waited_before && self.is_between_requests() && self.timers.rest(self.shared.limits.idle_timeout) {
                 return Poll::Pending;
             }
+            if !waited_before {
+                // The timer may still wake whoever drove this connection before.
+                self.timers.forget_idle_alarm();
+            }
             ready!(self.poll_timers(cx));
         }
     }

@@ -60,6 +60,11 @@ impl Timers {
         self.alarm.0.as_ref().is_some_and(|sleep| !sleep.is_elapsed() && self.idle_alarm.is_some_and(|idle| sleep.deadline() <= idle))
     }
 
+    /// The timer counts as not set for the end of an idle time, until it is.
+    pub(super) fn forget_idle_alarm(&mut self) {
+        self.idle_alarm = None;
+    }
+
     /// Bytes went out: the peer is alive.
     pub(super) fn wrote(&mut self) {
         self.write = None;

@@ -13,7 +13,7 @@ use std::{
     os::{fd::OwnedFd, unix::process::CommandExt as _},
     pin::Pin,
     process::{Command, ExitStatus, Stdio},
-    sync::Arc,
+    sync::{Arc, Once},
     task::{Context, Poll, ready},
 };
 use tokio::{
@@ -43,6 +43,8 @@ impl Running {
     /// Starts a program in a process group of its own, and gives it the body of the request as it comes. Rust lets it have nothing of ours but what is meant for it: no
     /// descriptor but the three, no signal blocked, and SIGPIPE ends it as it expects.
     pub(super) fn start(mut command: Command, body: Measured, name: Arc<str>) -> io::Result<Self> {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(sys::stop_ignoring_children);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn()?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());

@@ -36,7 +36,12 @@ pub(super) async fn serve(conn: Conn, front: Front, app: BoxApp, shared: Arc<Sha
     driver.run().await;
     if driver.handed_over {
         spare::keep_output(driver.out.release());
-        let Driver { link: socket, input, byte_left, received_any: used, wire, .. } = driver;
+        let Driver { link: socket, input, mut byte_left, received_any: used, wire, .. } = driver;
+        // It was left there only until the version was known, and is in the input too.
+        if byte_left && wire.is_framed() {
+            socket.discard(1);
+            byte_left = false;
+        }
         return Some(Conn { socket, input, byte_left, used, framed: wire.is_framed() });
     }
     spare::keep_input(driver.input);
