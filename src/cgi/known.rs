@@ -1,5 +1,6 @@
 //! The headers that browsers and proxies send, found by their names in whatever letters with one look into a table.
 
+use super::slots::{self, ANY_CASE, Slots, slot};
 use http::{HeaderName, header};
 
 /// What a header means here, beside being one.
@@ -89,29 +90,15 @@ static KNOWN: [Known; 50] = [
     Known { text: "upgrade", name: header::UPGRADE, meaning: Meaning::StaysBehind },
 ];
 
-/// For each slot the number of the name that lies there, counted from 1; 0 where none does. A name whose slot is taken lies in the next free one.
-static SLOTS: [u8; 256] = {
-    let mut slots = [0; 256];
-    let mut number = 0;
-    while number < KNOWN.len() {
-        let mut slot = slot(KNOWN[number].text.as_bytes());
-        while slots[slot as usize] != 0 {
-            slot = slot.wrapping_add(1);
-        }
-        number += 1;
-        slots[slot as usize] = number as u8;
+static SLOTS: Slots = {
+    let mut wanted = [0; KNOWN.len()];
+    let mut at = 0;
+    while at < KNOWN.len() {
+        wanted[at] = slot(KNOWN[at].text.as_bytes(), ANY_CASE);
+        at += 1;
     }
-    slots
+    slots::place(wanted)
 };
-
-/// As for the variables, but for letters of either case: in what names are made of, this bit alone tells one from the other.
-const fn slot(name: &[u8]) -> u8 {
-    const FACTOR: u32 = 0xA16D_65C5;
-    const SMALL: u32 = 0x2020_2020;
-    let [.., a, b, c, d] = name else { return 0 };
-    let (len, middle, last) = (name.len() as u32, name[name.len() / 2] as u32, u32::from_le_bytes([*a, *b, *c, *d]));
-    (((last | SMALL) ^ len << 3 ^ (middle | 0x20) << 16).wrapping_mul(FACTOR) >> 24) as u8
-}
 
 impl Known {
     /// Whether this is the header `name`, which is a token: then nothing but the case of letters differs in this one bit, except `~`, which is a letter in no other way.
@@ -141,15 +128,7 @@ fn end(text: &[u8]) -> u64 {
 
 /// The header `name`, which is a token, if it is one of those that are known.
 pub(super) fn find(name: &[u8]) -> Option<&'static Known> {
-    let mut slot = slot(name);
-    loop {
-        let number = SLOTS.get(usize::from(slot)).copied().unwrap_or_default();
-        let known = KNOWN.get(usize::from(number).checked_sub(1)?)?;
-        if known.is(name) {
-            return Some(known);
-        }
-        slot = slot.wrapping_add(1);
-    }
+    slots::find(&SLOTS, &KNOWN, slot(name, ANY_CASE), |known| known.is(name))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod names;
 pub(crate) mod outgoing;
 pub(crate) mod request;
 pub(crate) mod response;
+mod slots;
 mod uri;
 
 pub(crate) use mount::Executable;

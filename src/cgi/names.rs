@@ -1,5 +1,6 @@
 //! The variables that mean something and the headers that browsers and proxies send, found with one look into a table.
 
+use super::slots::{self, EXACT, Slots, slot};
 use http::{HeaderName, header};
 
 /// What a variable is.
@@ -89,40 +90,19 @@ static NAMES: [(&str, Var); 54] = [
     ("HTTP_X_CSRF_TOKEN", header("x-csrf-token")),
 ];
 
-/// For each slot the number of the name that lies there, counted from 1; 0 where none does. A name whose slot is taken lies in the next free one.
-static SLOTS: [u8; 256] = {
-    let mut slots = [0; 256];
-    let mut number = 0;
-    while number < NAMES.len() {
-        let mut slot = slot(NAMES[number].0.as_bytes());
-        while slots[slot as usize] != 0 {
-            slot = slot.wrapping_add(1);
-        }
-        number += 1;
-        slots[slot as usize] = number as u8;
+static SLOTS: Slots = {
+    let mut wanted = [0; NAMES.len()];
+    let mut at = 0;
+    while at < NAMES.len() {
+        wanted[at] = slot(NAMES[at].0.as_bytes(), EXACT);
+        at += 1;
     }
-    slots
+    slots::place(wanted)
 };
-
-/// The length, the last letters and one in the middle tell these names apart; the factor was found by trying, so that hardly two share a slot.
-const fn slot(name: &[u8]) -> u8 {
-    const FACTOR: u32 = 0xA16D_65C5;
-    let [.., a, b, c, d] = name else { return 0 };
-    let (len, middle, last) = (name.len() as u32, name[name.len() / 2] as u32, u32::from_le_bytes([*a, *b, *c, *d]));
-    ((last ^ len << 3 ^ middle << 16).wrapping_mul(FACTOR) >> 24) as u8
-}
 
 /// What the variable `name` is, if it is one of those that are known.
 pub(super) fn find(name: &[u8]) -> Option<&'static Var> {
-    let mut slot = slot(name);
-    loop {
-        let number = SLOTS.get(usize::from(slot)).copied().unwrap_or_default();
-        let (known, var) = NAMES.get(usize::from(number).checked_sub(1)?)?;
-        if is_same(known.as_bytes(), name) {
-            return Some(var);
-        }
-        slot = slot.wrapping_add(1);
-    }
+    slots::find(&SLOTS, &NAMES, slot(name, EXACT), |(known, _)| is_same(known.as_bytes(), name)).map(|(_, var)| var)
 }
 
 /// Eight letters at a time, and the last eight once more: to call the comparison of libc takes longer for names of this length, and each request has twenty.
