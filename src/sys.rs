@@ -89,7 +89,7 @@ fn stat_of(fd: RawFd) -> Option<libc::stat> {
     filled.then_some(unsafe { stat.assume_init() })
 }
 
-/// Waits until there is something to read, or the end of it. False when neither comes in time.
+/// Waits until there is something to read, or the end of it, or on a listening socket somebody to accept. False when none of them comes in time.
 pub(crate) fn wait_readable(fd: RawFd, at_most: Duration) -> bool {
     let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     let ms = libc::c_int::try_from(at_most.as_millis()).unwrap_or(libc::c_int::MAX);
@@ -341,13 +341,6 @@ pub(crate) fn hung_up(fd: impl AsFd, tcp: bool) -> bool {
     // SAFETY: one live pollfd, as told; time-out 0 returns at once.
     let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
     ready > 0 && poll.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL | libc::POLLRDHUP) != 0
-}
-
-/// Whether there is something to read, or on a listening socket somebody to accept, without waiting.
-pub(crate) fn is_readable(fd: impl AsFd) -> bool {
-    let mut poll = libc::pollfd { fd: fd.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one live pollfd, as told; time-out 0 returns at once.
-    unsafe { libc::poll(&raw mut poll, 1, 0) > 0 }
 }
 
 /// How many of the bytes that were sent the other end has not taken; 0 where that cannot be said.

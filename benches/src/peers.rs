@@ -100,8 +100,9 @@ fn limit(context: &Context) -> Result<(Vec<Peer>, String)> {
 
 /// lodger over FastCGI, and over the other protocols when everything is measured.
 fn lodger(context: &Context) -> Result<(Vec<Peer>, String)> {
+    let program = programs::uploaded(context, "hello")?;
     let speak = |name, protocol, ways| -> Result<Peer> {
-        let server = Server::start(context, &mut Command::new(programs::uploaded(context, "hello")?))?;
+        let server = Server::start(context, &mut Command::new(&program))?;
         Ok(Peer::new(name, protocol, ways, server))
     };
     let mut peers = vec![speak("lodger", Protocol::FastCgi, &WAYS)?];

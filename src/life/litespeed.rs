@@ -48,7 +48,7 @@ async fn parent_gone(parent: u32) {
 /// Waits until nothing was done for `limit`, and less than twice as long: it looks only so often, since each look wakes the process.
 ///
 /// A kept connection on which nothing is asked is no work: the web server goes on with another one when it is closed.
-async fn idle(limit: Duration, work: impl Fn() -> (Work, bool)) {
+pub(super) async fn idle(limit: Duration, work: impl Fn() -> (Work, bool)) {
     let mut before = None;
     loop {
         let (now, no_tasks) = work();

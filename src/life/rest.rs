@@ -1,12 +1,12 @@
 //! An idle process holds no more than it needs: the pages of its program go back to the kernel until somebody asks again.
 
-use super::Work;
+use super::{Work, litespeed::idle};
 use crate::sys;
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
-use tokio::{sync::Notify, time::sleep};
+use tokio::sync::Notify;
 
 /// A process rests when nothing was asked of it for so long, and for less than twice as long: it looks only so often, since each look wakes it.
 ///
@@ -40,14 +40,10 @@ impl Rest {
     /// Rests whenever `work` stands still, and never ends. While the process rests, nothing wakes it.
     pub(crate) async fn watch(&self, work: impl Fn() -> Work) {
         loop {
-            let before = work().begun;
-            sleep(PAUSE).await;
-            let now = work();
-            if now.in_work == 0 && now.begun == before {
-                self.resting.store(true, Ordering::Relaxed);
-                sys::let_go_of_program();
-                self.over.notified().await;
-            }
+            idle(PAUSE, || (work(), true)).await;
+            self.resting.store(true, Ordering::Relaxed);
+            sys::let_go_of_program();
+            self.over.notified().await;
         }
     }
 }

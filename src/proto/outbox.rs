@@ -132,6 +132,7 @@ mod tests {
             assert_eq!(sent(&mut outbox, step), expect, "{step} bytes at a time");
         }
     }
+
     #[test]
     fn a_peer_that_never_takes_all_costs_no_more_memory_than_what_waits() {
         let (mut outbox, piece) = (Outbox::default(), vec![7; COPY_BELOW]);

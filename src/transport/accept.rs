@@ -7,7 +7,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     net::{IpAddr, Shutdown},
-    os::fd::OwnedFd,
+    os::fd::{AsRawFd as _, OwnedFd},
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
@@ -51,7 +51,7 @@ impl Listener {
             let mut ready = self.fd.readable().await?;
             let Ok(accepted) = ready.try_io(sys::accept) else { continue };
             // To find out by an accept that nobody waits takes the kernel ten times as long: it makes a socket and a file first, and takes them apart again.
-            if accepted.is_ok() && !sys::is_readable(&self.fd) {
+            if accepted.is_ok() && !sys::wait_readable(self.fd.as_raw_fd(), Duration::ZERO) {
                 ready.clear_ready();
             }
             return Ok(Socket::accepted(accepted?, self.is_unix));
