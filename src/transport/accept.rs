@@ -10,7 +10,7 @@ use std::{
     os::fd::{AsRawFd as _, OwnedFd},
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 use tokio::{
@@ -113,7 +113,7 @@ pub(crate) async fn accept(listener: Listener, app: BoxApp, shared: Arc<Shared>,
             Some(Ok(socket)) => {
                 reserve.accepted();
                 if alone {
-                    begin(Box::pin(serve(socket)), &tasks).await;
+                    begin(Box::pin(serve(socket)), &tasks);
                 } else {
                     tasks.spawn(serve(socket));
                 }
@@ -130,9 +130,11 @@ pub(crate) async fn accept(listener: Listener, app: BoxApp, shared: Arc<Shared>,
 }
 
 /// Serves a connection as far as it goes without waiting, which is to its end where the web server opens one for each request. Only what has to wait becomes a task.
-async fn begin(mut connection: Pin<Box<impl Future<Output = ()> + Send + 'static>>, tasks: &TaskTracker) {
+fn begin(mut connection: Pin<Box<impl Future<Output = ()> + Send + 'static>>, tasks: &TaskTracker) {
+    // Nobody need be woken: a task is polled once when it begins.
+    let mut cx = Context::from_waker(Waker::noop());
     // A panic in a task would end that task; here it must not end the door.
-    let ended = match poll_fn(|cx| Poll::Ready(guard(|| connection.as_mut().poll(cx).is_ready()))).await {
+    let ended = match guard(|| connection.as_mut().poll(&mut cx).is_ready()) {
         Ok(false) => return drop(tasks.spawn(connection)),
         Ok(true) => guard(|| drop(connection)),
         Err(panic) => guard(|| drop(connection)).and(Err(panic)),

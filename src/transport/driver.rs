@@ -17,7 +17,7 @@ use crate::{
     diagnostic::codes as code,
     gateway::Gateway,
     profile::{Abort, Profile},
-    proto::{Appetite, Outbox, RequestId, ResponsePart, Rest, Wire},
+    proto::{Appetite, Outbox, RequestId, ResponsePart, Wire},
     telemetry::log,
 };
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -27,7 +27,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
-    time::Duration,
 };
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
@@ -47,12 +46,6 @@ const OUT_HIGH: usize = 64 * 1024;
 
 /// No more requests are read while so much waits to be sent and none is in work.
 const OUT_MAX: usize = 1024 * 1024;
-
-/// How long a peer has had nothing to take before it is taken to wait.
-const RESET_PAUSE: Duration = Duration::from_millis(20);
-
-/// How much is taken of what a peer sent behind its only request. A peer that sends more gets a reset.
-const BEHIND: usize = 64 * 1024;
 
 /// How many pieces go out with one write.
 const PIECES: usize = 16;
@@ -74,6 +67,8 @@ pub(super) struct Driver<L, W> {
     /// The peer has said that it sends no more.
     pub(super) input_closed: bool,
     pub(super) write_blocked: bool,
+    /// Nothing is waited for yet, and the task is woken all the same.
+    put_off: bool,
     /// Set when a connection shared with other requests has to be closed, to show that one response broke: no new request is begun on it.
     pub(super) close_when_idle: bool,
     pub(super) stopping: bool,
@@ -83,7 +78,7 @@ pub(super) struct Driver<L, W> {
     /// The last byte of the request was looked at and is still in the socket.
     pub(super) byte_left: bool,
     /// Since when the peer has taken everything that was sent, on a connection that is to be reset.
-    taken_since: Option<Instant>,
+    pub(super) taken_since: Option<Instant>,
     last_read: usize,
     stop: Stop,
     broken: bool,
@@ -139,6 +134,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             timers: Timers::default(),
             input_closed: false,
             write_blocked: false,
+            put_off: false,
             close_when_idle: false,
             stopping: false,
             received_any: false,
@@ -179,6 +175,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 self.timers.busy();
                 continue;
             }
+            if std::mem::take(&mut self.put_off) {
+                return Poll::Pending;
+            }
             let waited_before = self.stop.is_known_to(cx);
             if self.poll_stop(cx) {
                 continue;
@@ -211,18 +210,18 @@ impl<L: Link, W: Wire> Driver<L, W> {
             return false;
         }
         if self.input.is_empty() && self.exchanges.is_empty() {
-            // An idle connection waits without a buffer.
+            self.put_off = self.link.puts_off(cx);
+            if self.put_off {
+                return self.spare_buffers();
+            }
             match self.link.poll_readable(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return self.departed(),
-                Poll::Pending => {
-                    spare::keep_input(std::mem::take(&mut self.input));
-                    spare::keep_output(self.out.release());
-                    return false;
-                }
+                Poll::Pending => return self.spare_buffers(),
             }
         }
         match self.poll_read(cx) {
+            Poll::Pending if self.input.is_empty() && self.exchanges.is_empty() => self.spare_buffers(),
             Poll::Pending => false,
             Poll::Ready(Ok(0)) => {
                 self.at_end_of_input(cx);
@@ -240,6 +239,13 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 true
             }
         }
+    }
+
+    /// An idle connection waits without a buffer: others may use it.
+    fn spare_buffers(&mut self) -> bool {
+        spare::keep_input(std::mem::take(&mut self.input));
+        spare::keep_output(self.out.release());
+        false
     }
 
     /// Reads as much as the wire has an appetite for.
@@ -290,38 +296,6 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
         self.input.extend_from_slice(scratch.get(..looked).unwrap_or_default());
         Poll::Ready(Ok(looked))
-    }
-
-    /// Ends the connection so that closing it is no reset. What stands behind the request belongs to nobody, and is taken as far as it is here.
-    fn close_well(&mut self) {
-        if self.byte_left {
-            self.link.discard(BEHIND);
-        }
-        self.phase = Phase::Done;
-    }
-
-    /// Ends the connection so that the peer sees that something broke. Where only a reset shows that, it takes a byte that is not read, which may be on its way
-    /// still, and a peer that waits for more: mod_proxy_uwsgi overlooks a reset that it meets behind the last bytes of a piece.
-    #[cold]
-    fn close_badly(&mut self, cx: &mut Context<'_>) {
-        let unread = self.byte_left || self.input_closed || !self.may_reset() || self.link.poll_peek(cx, &mut [0], 1).is_ready();
-        if unread && (!self.may_reset() || self.peer_waits_for_more()) {
-            self.phase = Phase::Done;
-        }
-    }
-
-    /// Whether closing this connection is a reset as long as a byte of the request is not read.
-    pub(super) fn may_reset(&self) -> bool {
-        self.byte_left || self.wire.appetite(0) != Appetite::Any && self.wire.wants_input()
-    }
-
-    fn peer_waits_for_more(&mut self) -> bool {
-        if self.link.untaken() > 0 {
-            self.taken_since = None;
-            return false;
-        }
-        let now = Instant::now();
-        *self.taken_since.get_or_insert(now) + RESET_PAUSE <= now
     }
 
     /// Whether to take more from the peer.
@@ -537,40 +511,13 @@ impl<L: Link, W: Wire> Driver<L, W> {
         moved
     }
 
-    /// Decides what becomes of a connection on which nothing is in work and everything is sent.
-    fn settle(&mut self, cx: &mut Context<'_>) {
-        if !self.exchanges.is_empty() || !self.out.is_empty() {
-            return;
-        }
-        let rest = self.wire.rest();
-        match self.phase {
-            Phase::Closing => self.close_badly(cx),
-            Phase::Lingering if rest == Rest::Close => self.close_well(),
-            Phase::Open => match rest {
-                #[cfg(feature = "http")]
-                Rest::HandOver => (self.phase, self.handed_over) = (Phase::Done, true),
-                _ if self.close_when_idle || self.input_closed => self.phase = Phase::Done,
-                Rest::Close => self.close_well(),
-                Rest::Linger => {
-                    // An error here means that the peer is gone, which the next read finds out.
-                    let _ = Pin::new(&mut self.link).poll_shutdown(cx);
-                    self.phase = Phase::Lingering;
-                }
-                // A connection that has not said anything yet may have its first request on the way; it gets a moment, see `timers`.
-                Rest::Keep if self.stopping && self.is_silent() => self.phase = Phase::Done,
-                Rest::Keep => {}
-            },
-            Phase::Lingering | Phase::Done => {}
-        }
-    }
-
     /// Whether nothing is to be waited for but the next request, with no limit but the one on idle connections.
     fn is_between_requests(&self) -> bool {
         self.exchanges.is_empty() && self.out.is_empty() && self.phase == Phase::Open && !self.stopping && self.is_silent()
     }
 
     /// Whether the peer has said what it had to say, and nothing is half said.
-    fn is_silent(&self) -> bool {
+    pub(super) fn is_silent(&self) -> bool {
         self.received_any && self.input.is_empty() && self.wire.oldest_incomplete().is_none() && self.wire.oldest_discarding().is_none()
     }
 

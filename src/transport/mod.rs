@@ -8,6 +8,7 @@ pub(crate) mod connection;
 mod crowd;
 pub(crate) mod door;
 mod driver;
+mod ending;
 mod exchange;
 mod exchanges;
 mod failure;

@@ -24,8 +24,12 @@ pub(crate) trait Link: AsyncRead + AsyncWrite + Unpin {
     /// Takes no more than so many bytes away that are there, whatever the runtime thinks of its readiness, waits for none, and tells how many they were.
     fn discard(&self, count: usize) -> usize;
 
-    /// Ready when there is something to read, without a buffer to read it into.
+    /// Ready when there is something to read, or when that has to be found out by reading, without a buffer to read it into.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Whether it is too early to wait for something to read: the peer may be about to close. The task is woken when everybody else has had a turn, and
+    /// [`poll_readable`](Self::poll_readable) is ready then.
+    fn puts_off(&mut self, cx: &Context<'_>) -> bool;
 
     /// Copies what comes next into `buf` and leaves it in the socket. Ready with at least `wanted` bytes, or with fewer when no more will come.
     fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut [u8], wanted: usize) -> Poll<io::Result<usize>>;
@@ -34,7 +38,7 @@ pub(crate) trait Link: AsyncRead + AsyncWrite + Unpin {
 /// A connected stream socket.
 ///
 /// The runtime hears of it when there is something to wait for, and not before: a web server has nearly always sent its request when the connection is accepted, and one that
-/// opens a connection for each request then costs no call of epoll at all.
+/// opens a connection for each request then costs no call of epoll at all. Nor does one that closes it behind the response itself, as with LSAPI, if it has done so when everybody else has had a turn.
 #[derive(Debug)]
 pub(crate) struct Socket {
     watch: Watch,
@@ -45,12 +49,23 @@ pub(crate) struct Socket {
 
 #[derive(Debug)]
 enum Watch {
-    /// Nothing was waited for yet. `readable` until something was read, since the first request is taken to be there.
-    Not { fd: OwnedFd, readable: bool },
+    /// Nothing was waited for yet.
+    Not { fd: OwnedFd, next: Next },
     /// The kernel tells of a Unix socket that it can be written to whenever its peer has read something. So that is only asked for once a write had to wait.
     For { fd: AsyncFd<OwnedFd>, writing: bool },
     /// The runtime could not take it; it is closed.
     Failed,
+}
+
+/// What is known of the next bytes on a socket that nobody watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// They are taken to be there: the first request is.
+    Here,
+    /// Something was read before them.
+    Unknown,
+    /// The wait for them was put off once.
+    Due,
 }
 
 impl Socket {
@@ -67,7 +82,7 @@ impl Socket {
 
     /// A connection that was accepted, and does not block.
     pub(super) fn accepted(fd: OwnedFd, is_unix: bool) -> Self {
-        Self { watch: Watch::Not { fd, readable: true }, is_unix, reader: None }
+        Self { watch: Watch::Not { fd, next: Next::Here }, is_unix, reader: None }
     }
 
     /// Whether it is a Unix socket, to which only those can connect whom its permissions let in.
@@ -179,8 +194,8 @@ impl Link for Socket {
 
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.watch {
-            Watch::Not { readable: true, .. } => return Poll::Ready(Ok(())),
-            Watch::Not { .. } => self.watch(false)?,
+            Watch::Not { next: Next::Unknown, .. } => self.watch(false)?,
+            Watch::Not { .. } => return Poll::Ready(Ok(())),
             Watch::For { .. } | Watch::Failed => {}
         }
         let Watch::For { fd, .. } = &self.watch else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
@@ -191,14 +206,21 @@ impl Link for Socket {
         ready
     }
 
+    fn puts_off(&mut self, cx: &Context<'_>) -> bool {
+        let Watch::Not { next: next @ Next::Unknown, .. } = &mut self.watch else { return false };
+        *next = Next::Due;
+        cx.waker().wake_by_ref();
+        true
+    }
+
     fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut [u8], wanted: usize) -> Poll<io::Result<usize>> {
         let looked = ready!(self.poll_in(cx, |fd| {
             let looked = sys::peek(fd, buf, wanted)?;
             // Saying that it would block makes the runtime wait for more than is there already.
             if looked.len >= wanted || looked.ended { Ok((looked.len, false)) } else { Err(io::ErrorKind::WouldBlock.into()) }
         }));
-        if let Watch::Not { readable, .. } = &mut self.watch {
-            *readable = looked.is_ok();
+        if let Watch::Not { next, .. } = &mut self.watch {
+            *next = if looked.is_ok() { Next::Here } else { Next::Unknown };
         }
         Poll::Ready(looked)
     }
@@ -211,8 +233,8 @@ impl AsyncRead for Socket {
             let read = sys::receive(fd, buf)?;
             Ok(((), 0 < read && read < room))
         });
-        if let Watch::Not { readable, .. } = &mut self.watch {
-            *readable = false;
+        if let Watch::Not { next, .. } = &mut self.watch {
+            *next = Next::Unknown;
         }
         read
     }
@@ -256,5 +278,51 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.fd().and_then(|fd| sys::shut(fd, Shutdown::Write)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{future::poll_fn, io::Write as _, os::unix::net::UnixStream};
+    use tokio::io::AsyncReadExt as _;
+
+    fn pair() -> (Socket, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Socket::from_fd(ours.into()).unwrap(), theirs)
+    }
+
+    async fn puts_off(socket: &mut Socket) -> bool {
+        poll_fn(|cx| Poll::Ready(socket.puts_off(cx))).await
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_closes_behind_the_response_is_seen_without_a_watch() {
+        let (mut socket, mut theirs) = pair();
+        assert!(!puts_off(&mut socket).await, "the first request is taken to be there");
+        theirs.write_all(b"request").unwrap();
+        assert_eq!(socket.read(&mut [0; 16]).await.unwrap(), 7);
+        assert!(puts_off(&mut socket).await);
+        drop(theirs);
+        poll_fn(|cx| socket.poll_readable(cx)).await.unwrap();
+        assert_eq!(socket.read(&mut [0; 16]).await.unwrap(), 0);
+        assert!(matches!(socket.watch, Watch::Not { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_stays_is_waited_for_when_the_wait_was_put_off_once() {
+        let (mut socket, mut theirs) = pair();
+        theirs.write_all(b"request").unwrap();
+        assert_eq!(socket.read(&mut [0; 16]).await.unwrap(), 7);
+        assert!(puts_off(&mut socket).await);
+        assert!(!puts_off(&mut socket).await, "it is waited for now");
+        poll_fn(|cx| socket.poll_readable(cx)).await.unwrap();
+        let mut text = [0; 16];
+        let nothing = poll_fn(|cx| Poll::Ready(Pin::new(&mut socket).poll_read(cx, &mut ReadBuf::new(&mut text)).is_pending())).await;
+        assert!(nothing && matches!(socket.watch, Watch::For { .. }));
+        theirs.write_all(b"another").unwrap();
+        poll_fn(|cx| socket.poll_readable(cx)).await.unwrap();
+        assert_eq!(socket.read(&mut text).await.unwrap(), 7);
+        assert!(!puts_off(&mut socket).await, "a connection that is watched stays so");
     }
 }

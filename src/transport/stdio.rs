@@ -146,6 +146,10 @@ impl Link for Stdio {
         }
     }
 
+    fn puts_off(&mut self, _cx: &Context<'_>) -> bool {
+        false
+    }
+
     /// Only protocols of sockets ask for it.
     fn poll_peek(&mut self, _cx: &mut Context<'_>, _buf: &mut [u8], _wanted: usize) -> Poll<io::Result<usize>> {
         Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
