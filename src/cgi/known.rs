@@ -101,7 +101,7 @@ static SLOTS: Slots = {
 };
 
 impl Known {
-    /// Whether this is the header `name`, which is a token: then nothing but the case of letters differs in this one bit, except `~`, which is a letter in no other way.
+    /// Whether this is the header `name`. Nothing but the case of letters differs in this one bit, except `~`, which is a letter in no other way.
     fn is(&self, name: &[u8]) -> bool {
         const LETTERS: u64 = 0x4040_4040_4040_4040;
         let text = self.text.as_bytes();
@@ -126,7 +126,7 @@ fn end(text: &[u8]) -> u64 {
     text.iter().fold(0, |all, byte| all << 8 | u64::from(*byte))
 }
 
-/// The header `name`, which is a token, if it is one of those that are known.
+/// The header `name`, if it is one of those that are known.
 pub(super) fn find(name: &[u8]) -> Option<&'static Known> {
     slots::find(&SLOTS, &KNOWN, slot(name, ANY_CASE), |known| known.is(name))
 }

@@ -3,7 +3,6 @@
 mod cookie;
 #[cfg(feature = "http")]
 pub(crate) mod http;
-#[cfg(feature = "http")]
 mod known;
 mod mount;
 mod names;

@@ -2,6 +2,7 @@
 
 use super::{
     CgiVars, PairSpan, cookie,
+    known::{self, Meaning},
     mount::{self, Executable, MountFacts},
     names::{self, Var},
     uri::{self, Target},
@@ -173,8 +174,15 @@ fn cookie(vars: &CgiVars, known: &Known<'_>, profile: &Profile) -> Bytes {
 /// Takes the headers that a client wrote, by the names it wrote. Those with a meaning of their own were found among the variables.
 fn take_written(vars: &CgiVars, written: &[PairSpan], headers: &mut HeaderMap) {
     for (name, value) in vars.at(written) {
-        let Ok(name) = HeaderName::from_bytes(name) else { continue };
-        if !matches!(name, header::HOST | header::COOKIE | header::AUTHORIZATION) && is_passed_on(name.as_str().as_bytes()) {
+        let name = match known::find(name) {
+            Some(known) if matches!(known.meaning, Meaning::StaysBehind | Meaning::Host | Meaning::Cookie) => continue,
+            Some(known) => known.name.clone(),
+            None => match HeaderName::from_bytes(name) {
+                Ok(name) if is_passed_on(name.as_str().as_bytes()) => name,
+                _ => continue,
+            },
+        };
+        if name != header::AUTHORIZATION {
             append(headers, name, vars.share(value));
         }
     }

@@ -4,7 +4,6 @@
 pub(super) type Slots = [u8; 256];
 
 /// The bit that alone tells capital letters from small ones.
-#[cfg(feature = "http")]
 pub(super) const ANY_CASE: u8 = 0x20;
 
 /// For names that are written in one way.
@@ -26,7 +25,7 @@ pub(super) const fn place<const N: usize>(wanted: [u8; N]) -> Slots {
 }
 
 /// The slot that a name wants. Its length, its last letters and one in the middle tell the names of both tables apart; the factor was found by trying, so that hardly two
-/// share a slot. `case` is [`EXACT`] or `ANY_CASE`.
+/// share a slot. `case` is [`EXACT`] or [`ANY_CASE`].
 #[inline]
 pub(super) const fn slot(name: &[u8], case: u8) -> u8 {
     const FACTOR: u32 = 0xA16D_65C5;

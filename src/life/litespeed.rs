@@ -12,15 +12,15 @@ const LOOK: Duration = Duration::from_secs(2);
 /// once in the life of a process. A person who tries things out as root over another protocol knows.
 pub(crate) fn warn_of_root() {
     static ONCE: Once = Once::new();
-    if sys::effective_uid() == 0 {
-        ONCE.call_once(|| {
+    ONCE.call_once(|| {
+        if sys::effective_uid() == 0 {
             tracing::error!(
                 target: "lodger",
                 "{}: this program runs as root, and visitors of the site talk to it: behind LiteSpeed, give the external app a user of its own (`extUser`, `extGroup`, or suEXEC)",
                 code::AS_ROOT
             );
-        });
-    }
+        }
+    });
 }
 
 /// How much is being done, and was ever begun.

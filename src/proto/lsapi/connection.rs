@@ -86,7 +86,8 @@ impl Connection {
             return Ok(None);
         }
         self.order = begin.order;
-        let mut packet = input.split_to(begin.len);
+        // Where nothing stands behind the packet, the room there is for what the names of headers become, and nothing need be copied.
+        let mut packet = if input.len() == begin.len { std::mem::take(input) } else { input.split_to(begin.len) };
         let max = self.limits.params_pairs;
         let read = begin.variables(&packet, max).and_then(|(pairs, index)| {
             let headers = headers::read(&begin, &mut packet, index, max - pairs.len())?;
@@ -113,7 +114,11 @@ impl Connection {
         self.state = if left == 0 { State::Whole { told: false } } else { State::Body { left } };
         // No other request can stand behind this body before its response has ended, so a handler that does not read it holds up nobody.
         let keep_conn = false;
-        Ok(Some(Event::Request { id: ID, keep_conn, role: Role::Responder, params: headers::params(packet, pairs, headers) }))
+        let params = headers::params(&mut packet, pairs, headers);
+        if input.is_empty() {
+            *input = packet;
+        }
+        Ok(Some(Event::Request { id: ID, keep_conn, role: Role::Responder, params }))
     }
 
     /// The web server waits ten seconds for this: without it the request counts as not delivered, and is sent again.

@@ -55,22 +55,26 @@ pub(super) fn read(begin: &Begin, packet: &mut [u8], index: usize, max: usize) -
         return Err(BeginError::Broken("its parts do not make up its length"));
     }
     let block = packet.get_mut(start..).unwrap_or_default();
-    unfold(block);
-    let headers = read_lines(block, start, max)?;
+    let headers = match read_lines(block, start, max) {
+        Err(BeginError::Malformed) if unfold(block) => read_lines(block, start, max),
+        read => read,
+    }?;
     check_index(begin, packet, index, start, &headers)?;
     Ok(headers)
 }
 
-/// RFC 9112, 5.2: a server that receives an obsolete line folding MUST reject the message or "replace each received obs-fold with one or more SP octets".
-fn unfold(block: &mut [u8]) {
+/// RFC 9112, 5.2: a server that receives an obsolete line folding MUST reject the message or "replace each received obs-fold with one or more SP octets". Tells whether there was any.
+#[cold]
+fn unfold(block: &mut [u8]) -> bool {
     let folds: Vec<usize> = memchr::memchr_iter(b'\n', block).filter(|end| matches!(block.get(end + 1), Some(b' ' | b'\t'))).collect();
-    for end in folds {
-        for at in [end.saturating_sub(1), end] {
+    for end in &folds {
+        for at in [end.saturating_sub(1), *end] {
             if let Some(byte) = block.get_mut(at).filter(|byte| matches!(byte, b'\r' | b'\n')) {
                 *byte = b' ';
             }
         }
     }
+    !folds.is_empty()
 }
 
 /// The headers as ranges of the packet in which the block begins at `start`. The block has to end with its empty line.
@@ -98,8 +102,8 @@ fn read_lines(block: &[u8], start: usize, max: usize) -> Result<Vec<PairSpan>, B
 
 /// RFC 9112, 5.1: "No whitespace is allowed between the field name and colon".
 fn header(line: &[u8], line_at: usize) -> Option<PairSpan> {
-    // A name is too short for anything cleverer than looking at its bytes.
-    let colon = line.iter().position(|byte| matches!(byte, b':' | b' ' | b'\t' | b'\r' | b'\n' | b'\x0C'))?;
+    // A name is too short for anything cleverer than looking at its bytes; nearly all of them are letters, which come behind all that ends it.
+    let colon = line.iter().position(|byte| *byte <= b':' && matches!(byte, b':' | b' ' | b'\t' | b'\r' | b'\n' | b'\x0C'))?;
     let value = line.get(colon..)?.strip_prefix(b":")?.trim_ascii_start();
     let value_at = line_at + line.len() - value.len();
     let name = Some(line_at..line_at + colon).filter(|name| !name.is_empty())?;
@@ -148,6 +152,9 @@ fn check_index(begin: &Begin, packet: &[u8], index: usize, start: usize, headers
 /// upload among its value.
 fn is_value(packet: &[u8], at: usize, len: usize, header: &PairSpan) -> bool {
     let (name, value) = header;
+    if span(at..at + len).as_ref() == Some(value) {
+        return true;
+    }
     let text = packet.get(at..at + len).unwrap_or_default();
     let trimmed = text.trim_ascii();
     let first = at + (len - text.trim_ascii_start().len());
@@ -162,31 +169,28 @@ pub(super) fn content_length(packet: &[u8], headers: &[PairSpan]) -> Option<u64>
     one_length(values).ok().flatten()
 }
 
-/// Puts the names that CGI gives the headers (RFC 3875, 4.1.18) behind the packet, and the headers behind the variables.
-pub(super) fn params(mut bytes: BytesMut, mut pairs: Vec<PairSpan>, headers: Vec<PairSpan>) -> Params {
+/// Puts the names that CGI gives the headers (RFC 3875, 4.1.18) behind the packet, and the headers behind the variables. What room is left stays in `bytes`.
+pub(super) fn params(bytes: &mut BytesMut, mut pairs: Vec<PairSpan>, headers: Vec<PairSpan>) -> Params {
     let packet_len = bytes.len();
     bytes.resize(packet_len + headers.iter().map(|(name, _)| PREFIX.len() + name.len()).sum::<usize>(), 0);
-    let (packet, mut names) = bytes.split_at_mut(packet_len);
-    let mut at = packet_len;
+    let (packet, names) = bytes.split_at_mut(packet_len);
+    let mut filled = 0;
     pairs.reserve(headers.len());
     for (name, value) in &headers {
         let name = packet.get(name.start as usize..name.end as usize).unwrap_or_default();
-        let len = write_name(name, names);
-        names = names.get_mut(len..).unwrap_or_default();
-        pairs.extend(span(at..at + len).map(|name| (name, value.clone())));
-        at += len;
+        let prefix = if OWN_NAMES.iter().any(|own| name.eq_ignore_ascii_case(own)) { &b""[..] } else { PREFIX };
+        let start = filled;
+        for piece in [prefix, name] {
+            if let Some(to) = names.get_mut(filled..filled + piece.len()) {
+                to.copy_from_slice(piece);
+                filled += piece.len();
+            }
+        }
+        pairs.extend(span(packet_len + start..packet_len + filled).map(|name| (name, value.clone())));
     }
-    bytes.truncate(at);
-    Params { bytes: bytes.freeze(), pairs, headers: Some(headers) }
-}
-
-/// Writes what CGI calls the header `name`, which takes no more than [`PREFIX`] and the name, and tells how long that is.
-fn write_name(name: &[u8], to: &mut [u8]) -> usize {
-    let prefix = if OWN_NAMES.iter().any(|own| name.eq_ignore_ascii_case(own)) { &b""[..] } else { PREFIX };
-    let Some((start, rest)) = to.split_at_mut_checked(prefix.len()) else { return 0 };
-    start.copy_from_slice(prefix);
-    for (to, from) in rest.iter_mut().zip(name) {
-        *to = if *from == b'-' { b'_' } else { from.to_ascii_uppercase() };
+    for byte in names {
+        *byte = if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() };
     }
-    prefix.len() + name.len()
+    bytes.truncate(packet_len + filled);
+    Params { bytes: bytes.split().freeze(), pairs, headers: Some(headers) }
 }
