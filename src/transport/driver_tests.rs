@@ -19,7 +19,12 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    io::{ErrorKind, Read as _, Write as _},
+    os::unix::net::UnixStream as StdStream,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
@@ -191,6 +196,81 @@ async fn told_to_leave_a_connection_finishes_its_request_and_closes() {
     peer.stop.cancel();
     assert!(peer.response().await.unwrap().1.ends_with("/3"));
     assert_eq!(timeout(Duration::from_millis(100), peer.response()).await, Ok(None));
+}
+
+/// Answers without waiting for anything.
+fn prompt_app() -> impl App {
+    tower::service_fn(|_: Request<Body>| std::future::ready(Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello"))))))
+}
+
+/// A request without a body.
+fn request(keep_conn: bool) -> Vec<u8> {
+    let vars = [("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/")];
+    let head = request_head(vars.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), keep_conn);
+    [&head[..], &record_head(RecordType::STDIN, 1, 0)].concat()
+}
+
+/// Lets whoever waits for a turn have it, and comes again without a look at what the kernel has to tell.
+async fn turn() {
+    let mut comes_again = false;
+    poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        if std::mem::replace(&mut comes_again, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// Reads the answer to a request on a stream that does not block, in turns with the other end; false when there is none.
+async fn answered_in_turns(stream: &mut StdStream) -> bool {
+    let (mut answer, mut piece) = (Vec::new(), [0; 1024]);
+    loop {
+        match stream.read(&mut piece) {
+            Ok(read) if read > 0 => answer.extend_from_slice(&piece[..read]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => turn().await,
+            _ => return false,
+        }
+        if answer.last_chunk::<16>().is_some_and(|record| record.starts_with(&record_head(RecordType::END_REQUEST, 1, 8))) {
+            return true;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_says_more_at_every_turn_is_held_to_its_limits() {
+    let peer = Peer::of(prompt_app(), Limits::default().with_linger_timeout(Duration::from_millis(100)));
+    let mut stream = peer.stream.into_std().unwrap();
+    let request = request(false);
+    // The end of the body does not come.
+    stream.write_all(&request[..request.len() - 8]).unwrap();
+    let record = [&record_head(RecordType::STDIN, 1, 1)[..], b"x"].concat();
+    let goes_on = tokio::spawn(async move {
+        assert!(answered_in_turns(&mut stream).await);
+        while stream.write_all(&record).is_ok() {
+            turn().await;
+        }
+    });
+    timeout(Duration::from_secs(20), goes_on).await.expect("it is still listened to").unwrap();
+}
+
+#[tokio::test]
+async fn told_to_leave_a_connection_that_has_its_next_request_at_every_turn_closes() {
+    let peer = Peer::of(prompt_app(), patient());
+    let mut stream = peer.stream.into_std().unwrap();
+    stream.write_all(&request(true)).unwrap();
+    let asks = tokio::spawn(async move {
+        let mut answered = 0;
+        while answered < 100 && answered_in_turns(&mut stream).await {
+            answered += 1;
+            if answered == 4 {
+                peer.stop.cancel();
+            }
+            if stream.write_all(&request(true)).is_err() {
+                break;
+            }
+        }
+        answered
+    });
+    assert!((4..10).contains(&asks.await.unwrap()), "it hears too late that it was told to leave");
 }
 
 #[tokio::test(start_paused = true)]
