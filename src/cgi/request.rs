@@ -446,3 +446,52 @@ pub(crate) fn cgi_body(vars: &CgiVars) -> Result<CgiBody, VarError> {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile;
+
+    /// The headers that an app gets of a request with one more variable, or with it as a header that the client wrote.
+    fn headers(name: &str, is_written: bool) -> HeaderMap {
+        let vars = CgiVars::from_pairs([("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/"), (name, "v")]);
+        let (bytes, mut pairs) = vars.into_spans();
+        let written = if is_written { pairs.split_off(2) } else { Vec::new() };
+        let written = is_written.then_some(&written[..]);
+        let context = Context { program: None, profile: &profile::UNKNOWN, headers: written, trusted: None };
+        parts_from_vars(&CgiVars::from_spans(bytes, pairs), &context).unwrap().0.headers
+    }
+
+    #[test]
+    fn a_header_as_the_client_wrote_it_is_what_its_variable_makes() {
+        let gone = [
+            "Proxy",
+            "CONNECTION",
+            "keep-alive",
+            "Proxy-Connection",
+            "Transfer-Encoding",
+            "TE",
+            "Trailer",
+            "Upgrade",
+            "Content-Type",
+            "content-length",
+        ];
+        let kept = [
+            "Accept",
+            "X-Real-Ip",
+            "sec-gpc",
+            "User-Agent",
+            "VIA",
+            "X-Forwarded-For",
+            "X-Special",
+            "X-Content-Type",
+            "!~Passenger-Proto",
+            "Priority",
+        ];
+        for name in gone.into_iter().chain(kept) {
+            let written = headers(name, true);
+            assert_eq!(written, headers(&format!("HTTP_{}", name.to_uppercase().replace('-', "_")), false), "{name}");
+            assert_eq!(written.len(), usize::from(kept.contains(&name)), "{name}");
+        }
+    }
+}

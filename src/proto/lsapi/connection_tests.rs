@@ -333,6 +333,8 @@ fn what_cannot_be_served_is_refused_with_an_answer() {
     }
     let php = Begin { special: pairs(&[("\x01\x01memory_limit", "99M")]), ..request() };
     assert_eq!(params(events(&php).unwrap()).pairs.len(), 6);
+    let folded_at_the_limit = Begin { headers: pairs(&[("Host", "example.org"), ("X-Tag", "one\r\n two")]), ..request() };
+    assert_eq!(refusal(&folded_at_the_limit, Limits::default().with_params_pairs(6)), None);
     for key in ["\0SUEXEC_AUTH", "\0SUEXEC_UGID"] {
         let begin = Begin { special: pairs(&[("\x01\x01memory_limit", "99M"), (key, "12345678")]), ..request() };
         assert_eq!(refusal(&begin, Limits::default()), Some(Refusal::AnotherUser));

@@ -56,7 +56,7 @@ pub(super) fn read(begin: &Begin, packet: &mut [u8], index: usize, max: usize) -
     }
     let block = packet.get_mut(start..).unwrap_or_default();
     let headers = match read_lines(block, start, max) {
-        Err(BeginError::Malformed) if unfold(block) => read_lines(block, start, max),
+        Err(_) if unfold(block) => read_lines(block, start, max),
         read => read,
     }?;
     check_index(begin, packet, index, start, &headers)?;
