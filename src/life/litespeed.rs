@@ -1,6 +1,9 @@
 //! What a program of LiteSpeed does on its own: it leaves without being told, and warns of root.
 
-use super::background_tasks;
+use super::{
+    background_tasks,
+    work::{Work, idle},
+};
 use crate::{diagnostic::codes as code, gateway::LiteSpeed, sys};
 use std::{future::pending, sync::Once, time::Duration};
 use tokio::time::sleep;
@@ -23,13 +26,6 @@ pub(crate) fn warn_of_root() {
     });
 }
 
-/// How much is being done, and was ever begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Work {
-    pub(crate) in_work: usize,
-    pub(crate) begun: usize,
-}
-
 /// Waits for the moment when a program has to leave on its own: a detached one that had no work for as long as it was told, any other whose parent is gone.
 pub(crate) async fn leave_alone(terms: Option<&LiteSpeed>, work: impl Fn() -> Work) {
     match terms {
@@ -45,48 +41,9 @@ async fn parent_gone(parent: u32) {
     }
 }
 
-/// Waits until nothing was done for `limit`, and less than twice as long: it looks only so often, since each look wakes the process.
-///
-/// A kept connection on which nothing is asked is no work: the web server goes on with another one when it is closed.
-pub(super) async fn idle(limit: Duration, work: impl Fn() -> (Work, bool)) {
-    let mut before = None;
-    loop {
-        let (now, no_tasks) = work();
-        let resting = (now.in_work == 0 && no_tasks).then_some(now.begun);
-        if resting.is_some() && resting == before {
-            return;
-        }
-        before = resting;
-        sleep(limit).await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
-    use tokio::time::Instant;
-
-    /// How many seconds pass until a program leaves that may idle for ten, and whose work looks so each time.
-    async fn leaves_after(looks: &[(usize, usize)]) -> u64 {
-        let looks = RefCell::new(looks.iter().copied());
-        let last = RefCell::new((0, 0));
-        let start = Instant::now();
-        idle(Duration::from_secs(10), || {
-            let (in_work, begun) = looks.borrow_mut().next().unwrap_or(*last.borrow());
-            *last.borrow_mut() = (in_work, begun);
-            (Work { in_work, begun }, true)
-        })
-        .await;
-        start.elapsed().as_secs()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_a_whole_time_without_work_ends_it() {
-        assert_eq!(leaves_after(&[(0, 0)]).await, 10);
-        assert_eq!(leaves_after(&[(0, 0), (0, 3), (0, 3)]).await, 20, "three short requests came in between");
-        assert_eq!(leaves_after(&[(0, 0), (1, 1), (0, 1), (0, 1)]).await, 30, "one was still in work, and has ended just now");
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_program_with_another_parent_than_before_leaves() {

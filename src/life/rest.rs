@@ -1,6 +1,6 @@
 //! An idle process holds no more than it needs: the pages of its program go back to the kernel until somebody asks again.
 
-use super::{Work, litespeed::idle};
+use super::work::{Work, idle};
 use crate::sys;
 use std::{
     sync::atomic::{AtomicBool, Ordering},
