@@ -307,7 +307,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
     fn may_read(&mut self, waker: &Waker) -> bool {
         match self.phase {
             Phase::Lingering => return true,
-            Phase::Closing | Phase::Done => return false,
+            // A peer that has more to say before it takes what was sent would wait for us, and we for it. The byte that makes the end a reset stays unread.
+            Phase::Closing => return self.out.is_empty() && !self.byte_left && self.may_reset() && self.link.untaken() > 0,
+            Phase::Done => return false,
             Phase::Open => {}
         }
         if !self.wire.wants_input() {
