@@ -49,23 +49,12 @@ pub(crate) struct Socket {
 
 #[derive(Debug)]
 enum Watch {
-    /// Nothing was waited for yet.
-    Not { fd: OwnedFd, next: Next },
+    /// Nothing was waited for yet. `readable` until something was read, since the first request is taken to be there, and once more when the wait for what follows was put off.
+    Not { fd: OwnedFd, readable: bool },
     /// The kernel tells of a Unix socket that it can be written to whenever its peer has read something. So that is only asked for once a write had to wait.
     For { fd: AsyncFd<OwnedFd>, writing: bool },
     /// The runtime could not take it; it is closed.
     Failed,
-}
-
-/// What is known of the next bytes on a socket that nobody watches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    /// They are taken to be there: the first request is.
-    Here,
-    /// Something was read before them.
-    Unknown,
-    /// The wait for them was put off once.
-    Due,
 }
 
 impl Socket {
@@ -82,7 +71,7 @@ impl Socket {
 
     /// A connection that was accepted, and does not block.
     pub(super) fn accepted(fd: OwnedFd, is_unix: bool) -> Self {
-        Self { watch: Watch::Not { fd, next: Next::Here }, is_unix, reader: None }
+        Self { watch: Watch::Not { fd, readable: true }, is_unix, reader: None }
     }
 
     /// Whether it is a Unix socket, to which only those can connect whom its permissions let in.
@@ -194,8 +183,8 @@ impl Link for Socket {
 
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.watch {
-            Watch::Not { next: Next::Unknown, .. } => self.watch(false)?,
-            Watch::Not { .. } => return Poll::Ready(Ok(())),
+            Watch::Not { readable: true, .. } => return Poll::Ready(Ok(())),
+            Watch::Not { .. } => self.watch(false)?,
             Watch::For { .. } | Watch::Failed => {}
         }
         let Watch::For { fd, .. } = &self.watch else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
@@ -207,8 +196,8 @@ impl Link for Socket {
     }
 
     fn puts_off(&mut self, cx: &Context<'_>) -> bool {
-        let Watch::Not { next: next @ Next::Unknown, .. } = &mut self.watch else { return false };
-        *next = Next::Due;
+        let Watch::Not { readable: readable @ false, .. } = &mut self.watch else { return false };
+        *readable = true;
         cx.waker().wake_by_ref();
         true
     }
@@ -219,8 +208,8 @@ impl Link for Socket {
             // Saying that it would block makes the runtime wait for more than is there already.
             if looked.len >= wanted || looked.ended { Ok((looked.len, false)) } else { Err(io::ErrorKind::WouldBlock.into()) }
         }));
-        if let Watch::Not { next, .. } = &mut self.watch {
-            *next = if looked.is_ok() { Next::Here } else { Next::Unknown };
+        if let Watch::Not { readable, .. } = &mut self.watch {
+            *readable = looked.is_ok();
         }
         Poll::Ready(looked)
     }
@@ -233,8 +222,8 @@ impl AsyncRead for Socket {
             let read = sys::receive(fd, buf)?;
             Ok(((), 0 < read && read < room))
         });
-        if let Watch::Not { next, .. } = &mut self.watch {
-            *next = Next::Unknown;
+        if let Watch::Not { readable, .. } = &mut self.watch {
+            *readable = false;
         }
         read
     }
