@@ -31,7 +31,7 @@ demo:
 # Ratios of the same run are what counts; a machine that does other work blurs them all the same.
 bench:
 	@scripts/setup bench
-	cargo build --release --package lodger-bench
+	cargo build --release --package lodger-bench --bin lodger-bench --bin hello --bin axum_loop
 	target/release/lodger-bench $(or $(FAMILIES),--write)
 
 lint:

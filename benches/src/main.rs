@@ -92,5 +92,5 @@ fn build(context: &Context) -> Result<()> {
     }
     let mut command = programs::cargo();
     command.args(["build", "--release", "--package", "lodger-bench"]).current_dir(Context::root());
-    context.build(command.args(["--bin", "hello", "--bin", "knobs", "--bin", "axum_loop"]))
+    context.build(command.args(["--bin", "hello", "--bin", "axum_loop"]))
 }

@@ -4,6 +4,7 @@ use crate::{context::Context, report::Result};
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
 };
 
 /// The target of static builds. Rust's own for it would be musl's, which not every installation of Rust has; glibc can be linked statically as well.
@@ -28,28 +29,34 @@ pub(crate) fn go(context: &Context, name: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Builds an example of lodger.
-pub(crate) fn example(context: &Context, name: &str) -> Result<PathBuf> {
-    let mut command = cargo();
-    command.args(["build", "--release", "--package", "lodger", "--example", name]).current_dir(Context::root());
-    if !context.built {
-        context.build(&mut command)?;
-    }
-    Context::program(&format!("examples/{name}"))
-}
+/// The programs of this package that are measured as they are uploaded. They are built at once, because one alone keeps a single core busy for most of the time.
+const UPLOADED: [&str; 4] = ["hello", "knobs", "axum_http", "tokio_fastcgi"];
 
-/// A program of this package as it is uploaded, linked statically; in a smoke test, as cargo built it.
+/// One of them, linked statically; in a smoke test, as cargo built it.
 pub(crate) fn uploaded(context: &Context, program: &str) -> Result<PathBuf> {
-    if context.built { Context::program(program) } else { linked_statically(context, "lodger-bench", program) }
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    if context.built {
+        return Context::program(program);
+    }
+    if let Some(folder) = FOLDER.get() {
+        return Ok(folder.join(program));
+    }
+    let folder = linked_statically(context, env!("CARGO_PKG_NAME"), &UPLOADED)?;
+    Ok(FOLDER.get_or_init(|| folder).join(program))
 }
 
-/// Builds a program of this workspace linked statically, at a fixed address as the README recommends and stripped, in a target folder of its own.
-pub(crate) fn linked_statically(context: &Context, package: &str, program: &str) -> Result<PathBuf> {
+/// The program that a package of the same name makes, linked statically and built by itself, so that it has the features that it asks for and no other.
+pub(crate) fn alone(context: &Context, package: &str) -> Result<PathBuf> {
+    Ok(linked_statically(context, package, &[package])?.join(package))
+}
+
+/// Builds programs of this workspace linked statically, at a fixed address as the README recommends and stripped, in a target folder of their own, and tells where they lie.
+fn linked_statically(context: &Context, package: &str, programs: &[&str]) -> Result<PathBuf> {
     let folder = Context::bench_program("static")?;
     let mut command = cargo();
-    command.args(["build", "--release", "--target", STATIC_TARGET, "--package", package, "--bin", program, "--target-dir"]).arg(&folder);
-    if package == env!("CARGO_PKG_NAME") {
-        // With the same features each time, so that nothing is built twice.
+    command.args(["build", "--release", "--target", STATIC_TARGET, "--package", package, "--target-dir"]).arg(&folder);
+    command.args(programs.iter().flat_map(|program| ["--bin", program]));
+    if programs == UPLOADED {
         command.args(["--features", "peers"]);
     }
     command
@@ -59,7 +66,7 @@ pub(crate) fn linked_statically(context: &Context, package: &str, program: &str)
     if !context.built {
         context.build(&mut command)?;
     }
-    Ok(folder.join(STATIC_TARGET).join("release").join(program))
+    Ok(folder.join(STATIC_TARGET).join("release"))
 }
 
 /// How long a file is, in bytes.

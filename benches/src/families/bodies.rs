@@ -68,7 +68,7 @@ fn start(context: &Context) -> Result<Vec<Peer>> {
     };
     add("the limit (C, read and writev)", programs::c(context, "bodies_limit.c", &[])?)?;
     if context.wants("lodger") {
-        add(LODGER, programs::example(context, "testapp")?)?;
+        add(LODGER, programs::uploaded(context, "knobs")?)?;
     }
     if context.wants("go") {
         add(GO, programs::go(context, "bodies")?)?;

@@ -62,8 +62,8 @@ fn programs(context: &Context) -> Result<Vec<Program>> {
         Ok(())
     };
     add(LIMIT, programs::c(context, "hello_cgi.c", &["-static"])?, &script, 500)?;
-    add(SMALL, programs::linked_statically(context, "lodger-small", "lodger-small")?, &script, 500)?;
-    add(STATIC, programs::linked_statically(context, "lodger-bench", "hello")?, &script, 500)?;
+    add(SMALL, programs::alone(context, "lodger-small")?, &script, 500)?;
+    add(STATIC, programs::uploaded(context, "hello")?, &script, 500)?;
     add("lodger, dynamic", Context::program("hello")?, &script, 500)?;
     add("Go net/http/cgi", programs::go(context, "cgi")?, &script, 200)?;
     add("PHP (php-cgi)", PathBuf::from("/usr/bin/php-cgi"), &Context::source("php/hello.php"), 30)?;

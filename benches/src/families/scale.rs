@@ -74,7 +74,7 @@ fn sites(context: &Context) -> Result<Dimension> {
     for size in &sizes {
         let file = context.scratch().join(format!("sites-{size}.toml"));
         fs::write(&file, site_file(*size))?;
-        let server = Server::start(context, Command::new(Context::program("knobs")?).env("LODGER_CONFIG", &file))?;
+        let server = Server::start(context, Command::new(programs::uploaded(context, "knobs")?).env("LODGER_CONFIG", &file))?;
         servers.push((load::hold(server.socket(), &exchange, 1)?, server));
     }
     let costs = rounds(context, &mut servers, |(open, server)| {
@@ -122,7 +122,7 @@ fn connections(context: &Context) -> Result<Dimension> {
     with_files(sizes.iter().sum(), || {
         let mut crowds = Vec::new();
         for size in &sizes {
-            let server = Server::start(context, &mut Command::new(Context::program("knobs")?))?;
+            let server = Server::start(context, &mut Command::new(programs::uploaded(context, "knobs")?))?;
             crowds.push((load::hold(server.socket(), &exchange, *size)?, server));
         }
         let costs = rounds(context, &mut crowds, |(open, server)| {
@@ -136,7 +136,7 @@ fn connections(context: &Context) -> Result<Dimension> {
 
 /// Bodies up and down, each on a connection of its own.
 fn bodies(context: &Context) -> Result<[Dimension; 2]> {
-    let server = Server::start(context, &mut Command::new(programs::example(context, "testapp")?))?;
+    let server = Server::start(context, &mut Command::new(programs::uploaded(context, "knobs")?))?;
     let grown = |what, transfer: fn(&Path, u64) -> Result<()>| -> Result<Dimension> {
         let mut sizes = sizes(context, &[0, 64 * KIB, MIB, 8 * MIB, 64 * MIB]);
         let costs = rounds(context, &mut sizes, |size| {
@@ -185,7 +185,7 @@ fn numbered(kept: impl Fn(&str) -> bool, prefix: &str, count: u64) -> Vec<(Strin
 
 fn instructions(context: &Context, environment: &[(&str, &str)], vars: &[(impl AsRef<str>, String)]) -> Result<f64> {
     let vars: Vec<_> = vars.iter().map(|(name, value)| (name.as_ref(), value.clone())).collect();
-    callgrind::of_server(context, &Context::program("knobs")?, environment, &Exchange::new(Protocol::FastCgi, true, &vars)?)
+    callgrind::of_server(context, &programs::uploaded(context, "knobs")?, environment, &Exchange::new(Protocol::FastCgi, true, &vars)?)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures of a benchmark")]

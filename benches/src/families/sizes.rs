@@ -14,10 +14,9 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
         table.rows.push(vec![name.into(), format!("{:.2} MiB", mebibytes(size))]);
         targets.extend(bound.map(|bound| Target { what: name.into(), measured: mebibytes(size), bound: Bound::AtMost(bound), unit: "MiB" }));
     };
-    let statically = |package, program| programs::linked_statically(context, package, program).and_then(|path| programs::size(&path));
-    add("axum app, lodger with `default-features = false`", statically("lodger-small", "lodger-small")?, Some(3.0));
-    add("axum app, lodger with its default features", statically("lodger-bench", "hello")?, None);
-    add("stock binary `lodger`", statically("lodger", "lodger")?, Some(6.0));
+    add("axum app, lodger with `default-features = false`", programs::size(&programs::alone(context, "lodger-small")?)?, Some(3.0));
+    add("axum app, lodger with its default features", programs::size(&programs::uploaded(context, "hello")?)?, None);
+    add("stock binary `lodger`", programs::size(&programs::alone(context, "lodger")?)?, Some(6.0));
     add("Go net/http/fcgi, the same hello", programs::size(&programs::go(context, "fcgi")?)?, None);
     add("Go net/http/cgi, the same hello", programs::size(&programs::go(context, "cgi")?)?, None);
     add("C, the same hello as a CGI program", programs::size(&programs::c(context, "hello_cgi.c", &["-static"])?)?, None);

@@ -4,6 +4,7 @@ use crate::{
     context::Context,
     load::{self, Exchange, Protocol, Waits, vars},
     process::Server,
+    programs,
     report::{Bound, Result, Section, Table, Target, median, microseconds, ratio},
 };
 use std::{process::Command, time::Instant};
@@ -52,7 +53,7 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
 /// Starts a program with this many threads. It may use every core, which a server usually may not here.
 fn start(context: &Context, threads: &str) -> Result<Server> {
     let mut command = Command::new("taskset");
-    Server::start(context, command.arg("ffffffffffffffff").arg(Context::program("knobs")?).env("THREADS", threads))
+    Server::start(context, command.arg("ffffffffffffffff").arg(programs::uploaded(context, "knobs")?).env("THREADS", threads))
 }
 
 fn exchanges() -> Result<[Exchange; 3]> {
