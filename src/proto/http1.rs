@@ -4,7 +4,7 @@
 //! an upgrade, a connection of HTTP/1.0 that is to be kept, a head of which a part is still to come, and every byte that the grammar does not have. So nothing is ever guessed at here, and
 //! what is wrong with a request is said in one place.
 
-use super::{Appetite, Event, Outbox, PairSpan, RequestId, ResponsePart, Rest, Violation, Wire, plain::ID};
+use super::{Appetite, Event, Outbox, PairSpan, RequestId, ResponsePart, Rest, Violation, Wire, is_header, plain::ID};
 use crate::{limits::Limits, profile::Abort};
 use bytes::{Bytes, BytesMut};
 use std::{ops::Range, sync::Arc};
@@ -352,13 +352,12 @@ enum Meaning {
 }
 
 fn meaning(name: &[u8]) -> Meaning {
-    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
     match name.len() {
-        6 if is(b"expect") => Meaning::Unusual,
-        7 if is(b"upgrade") => Meaning::Unusual,
-        10 if is(b"connection") => Meaning::Connection,
-        14 if is(b"content-length") => Meaning::Unusual,
-        17 if is(b"transfer-encoding") => Meaning::Unusual,
+        6 if is_header(name, "expect") => Meaning::Unusual,
+        7 if is_header(name, "upgrade") => Meaning::Unusual,
+        10 if is_header(name, "connection") => Meaning::Connection,
+        14 if is_header(name, "content-length") => Meaning::Unusual,
+        17 if is_header(name, "transfer-encoding") => Meaning::Unusual,
         _ => Meaning::Ordinary,
     }
 }

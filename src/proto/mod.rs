@@ -222,6 +222,12 @@ pub(crate) trait Wire {
     fn rest(&self) -> Rest;
 }
 
+/// Whether `name` is that of the header `known`, which is written in small letters, digits and hyphens. Of these only letters have the bit that tells that
+/// another one tells their case; a comparison that has to find out what is a letter takes twice as long.
+fn is_header(name: &[u8], known: &str) -> bool {
+    name.len() == known.len() && name.iter().zip(known.as_bytes()).all(|(byte, small)| byte | (small & 0x40) >> 1 == *small)
+}
+
 /// The length that `values` tell, each of them in decimal digits; `None` where there are none.
 ///
 /// # Errors
@@ -240,3 +246,18 @@ fn one_length<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Option<u
 /// A length that is no number, or several that differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct NotOneLength;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_known_in_any_letters_and_by_no_other_byte() {
+        assert!(is_header(b"Cookie2", "cookie2") && is_header(b"HOST", "host") && !is_header(b"hos", "host"));
+        for byte in 0..=u8::MAX {
+            for known in ["a", "m", "z", "-", "0", "2"] {
+                assert_eq!(is_header(&[byte], known), [byte].eq_ignore_ascii_case(known.as_bytes()), "{byte} for {known}");
+            }
+        }
+    }
+}

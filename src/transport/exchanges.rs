@@ -127,7 +127,12 @@ impl Exchanges {
         self.slots.is_empty()
     }
 
+    #[inline]
     pub(super) fn add(&mut self, slot: Slot) {
+        if self.slots.capacity() == 0 {
+            // Most connections never have a second request in work. A list that grows by itself makes room for four: more than the allocator has at hand at once.
+            self.slots.reserve_exact(1);
+        }
         self.slots.push(slot);
     }
 

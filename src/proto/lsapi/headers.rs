@@ -1,7 +1,7 @@
 //! The header block in a BEGIN_REQUEST: the headers as the client wrote them, and the variables that CGI makes of them.
 
 use super::packet::{Begin, BeginError, INDEX, UNKNOWN, span};
-use crate::proto::{PairSpan, Params, one_length};
+use crate::proto::{PairSpan, Params, is_header, one_length};
 use bytes::BytesMut;
 
 /// The headers that the index knows by their place.
@@ -40,7 +40,7 @@ const DECIDING: [&str; 6] = ["authorization", "content-type", "content-length", 
 const PREFIX: &[u8] = b"HTTP_";
 
 /// Headers whose variables have no prefix.
-const OWN_NAMES: [&[u8]; 2] = [b"content-type", b"content-length"];
+const OWN_NAMES: [&str; 2] = ["content-type", "content-length"];
 
 /// Where the offsets of the index begin: behind the lengths and two bytes of padding.
 const OFFSETS: usize = 2 * KNOWN.len() + 2;
@@ -132,7 +132,7 @@ fn check_index(begin: &Begin, packet: &[u8], index: usize, start: usize, headers
         let offset = order.number_at(offset, 0).ok_or(ASTRAY)?;
         let header = line_of(offset, len).ok_or(ASTRAY)?;
         let name = packet.get(header.0.start as usize..header.0.end as usize).unwrap_or_default();
-        if !name.eq_ignore_ascii_case(known.as_bytes()) || !is_value(packet, start + offset, len, header) && DECIDING.contains(known) {
+        if !is_header(name, known) || !is_value(packet, start + offset, len, header) && DECIDING.contains(known) {
             return Err(ASTRAY);
         }
     }
@@ -165,7 +165,7 @@ fn is_value(packet: &[u8], at: usize, len: usize, header: &PairSpan) -> bool {
 /// What `Content-Length` says, where it says one number and no two that differ.
 pub(super) fn content_length(packet: &[u8], headers: &[PairSpan]) -> Option<u64> {
     let cut = |range: &std::ops::Range<u32>| packet.get(range.start as usize..range.end as usize).unwrap_or_default();
-    let values = headers.iter().filter(|(name, _)| cut(name).eq_ignore_ascii_case(b"content-length")).map(|(_, value)| cut(value));
+    let values = headers.iter().filter(|(name, _)| is_header(cut(name), "content-length")).map(|(_, value)| cut(value));
     one_length(values).ok().flatten()
 }
 
@@ -178,7 +178,7 @@ pub(super) fn params(bytes: &mut BytesMut, mut pairs: Vec<PairSpan>, headers: Ve
     pairs.reserve(headers.len());
     for (name, value) in &headers {
         let name = packet.get(name.start as usize..name.end as usize).unwrap_or_default();
-        let prefix = if OWN_NAMES.iter().any(|own| name.eq_ignore_ascii_case(own)) { &b""[..] } else { PREFIX };
+        let prefix = if OWN_NAMES.iter().any(|own| is_header(name, own)) { &b""[..] } else { PREFIX };
         let start = filled;
         for piece in [prefix, name] {
             if let Some(to) = names.get_mut(filled..filled + piece.len()) {

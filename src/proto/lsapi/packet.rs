@@ -267,11 +267,13 @@ fn read_pairs(packet: &[u8], at: usize, count: usize, mut each: impl FnMut(&[u8]
 /// What OpenLiteSpeed would hang on is left out: lines over 16 KiB, and lines beyond the thousandth or over 64 KiB in all. It fails as well when this packet comes
 /// byte by byte, which it does not as long as `out` gathers what is small.
 pub(super) fn put_response_head(order: Order, block: &[u8], out: &mut Outbox) {
-    let (mut status, mut lines, mut lines_len) = (0, Vec::with_capacity(16), 0);
-    for line in block.split(|byte| *byte == b'\n') {
+    let (mut status, mut lines, mut lines_len, mut at) = (0, Vec::with_capacity(16), 0, 0);
+    for end in memchr::memchr_iter(b'\n', block) {
+        let line = block.get(at..end).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if let Some(told) = status_of(line) {
-            status = told;
+        at = end + 1;
+        if let Some(told) = line.strip_prefix(b"Status: ") {
+            status = told.iter().take_while(|byte| byte.is_ascii_digit()).fold(0, |number, digit| 10 * number + u32::from(digit - b'0'));
             continue;
         }
         let length = line.len() + 1;
@@ -288,14 +290,6 @@ pub(super) fn put_response_head(order: Order, block: &[u8], out: &mut Outbox) {
     out.put_slice(&order.write(status));
     lines.iter().for_each(|line| out.put_slice(&order.write_short(u16::try_from(line.len() + 1).unwrap_or(u16::MAX))));
     lines.iter().for_each(|line| [line, &b"\0"[..]].into_iter().for_each(|piece| out.put_slice(piece)));
-}
-
-/// `Status: 404 Not Found` as 404.
-fn status_of(line: &[u8]) -> Option<u32> {
-    let (name, value) = line.split_at_checked(b"Status:".len())?;
-    let digits = value.trim_ascii_start().first_chunk::<3>()?;
-    let is_status = name.eq_ignore_ascii_case(b"Status:");
-    std::str::from_utf8(digits).ok().filter(|_| is_status)?.parse().ok()
 }
 
 /// Cuts `data` into pieces that one packet carries, each with its head.
