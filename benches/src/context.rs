@@ -67,6 +67,11 @@ impl Context {
         if self.quick { quick } else { full }
     }
 
+    /// How many turns a round has. In each, everything is measured for a short while, so that whatever else the machine does for a second or two meets all alike.
+    pub(crate) fn turns(&self) -> u64 {
+        self.count(5, 1)
+    }
+
     /// A folder for whatever a family needs; it is gone at the end.
     pub(crate) fn scratch(&self) -> &Path {
         self.scratch.path()

@@ -33,8 +33,16 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
     let mut programs = programs(context)?;
     context.on_core_of_servers(|| {
         for _ in 0..context.rounds {
-            for program in &mut programs {
-                program.measure(program.starts)?;
+            let mut round = vec![(0.0, 0.0); programs.len()];
+            for _ in 0..context.turns() {
+                for (program, (cpu, wall)) in programs.iter().zip(&mut round) {
+                    let (more_cpu, more_wall) = program.measure(program.starts / context.turns())?;
+                    (*cpu, *wall) = (*cpu + more_cpu, *wall + more_wall);
+                }
+            }
+            for (program, (cpu, wall)) in programs.iter_mut().zip(round) {
+                program.cpu.push(cpu / context.turns() as f64);
+                program.wall.push(wall / context.turns() as f64);
             }
         }
         Ok(())
@@ -80,8 +88,8 @@ const SMALL: &str = "lodger, static, `default-features = false`";
 const STATIC: &str = "lodger, static, default features";
 
 impl Program {
-    /// Starts the program again and again, and notes what one start cost in the mean.
-    fn measure(&mut self, starts: u64) -> Result<()> {
+    /// Starts the program again and again, and tells the CPU time and the time that one start took in the mean, in nanoseconds.
+    fn measure(&self, starts: u64) -> Result<(f64, f64)> {
         let vars = vars::browser(&self.script.display().to_string());
         let (before, start) = (cpu_of_children()?, Instant::now());
         for _ in 0..starts {
@@ -89,9 +97,8 @@ impl Program {
         }
         #[expect(clippy::cast_precision_loss, reason = "figures of a benchmark")]
         let each = |nanoseconds: u128| nanoseconds as f64 / starts as f64;
-        self.wall.push(each(start.elapsed().as_nanos()));
-        self.cpu.push(each(cpu_of_children()? - before));
-        Ok(())
+        let wall = each(start.elapsed().as_nanos());
+        Ok((each(cpu_of_children()? - before), wall))
     }
 }
 

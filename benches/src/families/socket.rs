@@ -52,9 +52,16 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
             measure(context, peer, way, requests.div_ceil(10))?;
         }
         for _ in 0..context.rounds {
-            for (peer, figures) in &mut measured {
-                if let (Some(figure), Some(figures)) = (measure(context, peer, way, requests)?, figures.get_mut(index)) {
-                    figures.push(figure);
+            let mut round = vec![None; measured.len()];
+            for _ in 0..context.turns() {
+                for ((peer, _), sum) in measured.iter().zip(&mut round) {
+                    let figure = measure(context, peer, way, requests / context.turns())?;
+                    *sum = figure.map(|figure| figure + sum.unwrap_or(0.0));
+                }
+            }
+            for ((_, figures), sum) in measured.iter_mut().zip(round) {
+                if let Some(figures) = figures.get_mut(index) {
+                    figures.extend(sum.map(|sum| sum / context.turns() as f64));
                 }
             }
         }
@@ -132,7 +139,7 @@ fn table<'a>(measured: impl Iterator<Item = &'a (Peer, Figures)>, base: &Figures
 fn about(context: &Context) -> String {
     format!(
         "CPU time that the server uses per request, told by the kernel (`schedstat`). The load generator plays the web server on the Unix socket that the server was given as fd 0, asks \
-         for `/hello` with the 32 variables that Apache's mod_fcgid sends for a browser, and checks every answer. {} All are measured in turns, and each ratio is the median of those \
+         for `/hello` with the 32 variables that Apache's mod_fcgid sends for a browser, and checks every answer. {} All are measured in turns, {} to a round, and each ratio is the median of those \
          of {} rounds.\n\n\
          * *new connection*: one request each, without `FCGI_KEEP_CONN`, {} connections at a time. With LSAPI it is the web server that closes; LiteSpeed keeps its connections.\n\
          * *kept*: {} connections at a time, one request on each. libfcgi and PHP-FPM serve one connection per process, so they have as many processes here, and one otherwise.\n\
@@ -142,6 +149,7 @@ fn about(context: &Context) -> String {
          The limit walks the heads of the records until the request ends and writes bytes that are ready; it parses nothing and allocates nothing. Go runs with `GOMAXPROCS=1`, which is what it \
          chooses on one core and cheaper than more; PHP-FPM has no extension but opcache. {}",
         context.cores_sentence(),
+        context.turns(),
         context.rounds,
         context.in_flight,
         context.in_flight,
