@@ -214,6 +214,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             // Only a peer that has said all that it had to say may be about to close. One that is in the middle of something is held to its limits.
             self.put_off = self.is_between_requests() && !self.shared.stop.is_cancelled() && self.link.puts_off(cx);
             if self.put_off {
+                self.exchanges.release();
                 return self.spare_buffers();
             }
             match self.link.poll_readable(cx) {
@@ -427,7 +428,6 @@ impl<L: Link, W: Wire> Driver<L, W> {
 
     /// Sends the head of a response with the first bytes of its body, and tells how long that is.
     pub(super) fn respond_head(&mut self, id: RequestId, head: &Head, start: &[u8], profile: &Profile) -> usize {
-        self.out.lend(spare::output);
         spare::with_block(|block| {
             let head_len = head.write(start, profile, block);
             self.wire.respond(id, ResponsePart::Head { block, head_len }, &mut self.out);

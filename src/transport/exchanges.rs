@@ -136,6 +136,13 @@ impl Exchanges {
         self.slots.push(slot);
     }
 
+    /// Lets the memory go in which requests lie, while there are none: a connection of which no other may come need not hold it.
+    pub(super) fn release(&mut self) {
+        if self.slots.is_empty() {
+            self.slots = Vec::new();
+        }
+    }
+
     pub(super) fn get_mut(&mut self, id: RequestId) -> Option<&mut Slot> {
         self.slots.iter_mut().find(|slot| slot.id == id)
     }

@@ -7,6 +7,7 @@ use super::{
     failure::Failure,
     inbox::{self, BodyError, Expected},
     socket::Link,
+    spare,
 };
 use crate::{
     body::Body,
@@ -34,6 +35,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     /// A request that is here with all that belongs to it is worked on before the next is looked at: most are answered at once, and what one has used is in the cache for the next. So
     /// a handler may have run although an abort of its request stands behind it.
     pub(super) fn take_events(&mut self, cx: &mut Context<'_>) {
+        self.out.lend(spare::output);
         let mut seen = None;
         while self.phase != Phase::Done {
             let event = match seen.take().unwrap_or_else(|| self.next_event()) {
