@@ -67,7 +67,8 @@ impl Context {
         if self.quick { quick } else { full }
     }
 
-    /// How many turns a round has. In each, everything is measured for a short while, so that whatever else the machine does for a second or two meets all alike.
+    /// How many turns a round has, where it has several. In each, everything is measured for a short while, so that whatever else the machine does for a second or two meets all alike.
+    /// Numbers of requests are multiples of it, and of eight times it where eight are multiplexed.
     pub(crate) fn turns(&self) -> u64 {
         self.count(5, 1)
     }

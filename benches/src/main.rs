@@ -85,7 +85,7 @@ fn bench() -> Result<()> {
     if write { run.write(&sections) } else { Ok(()) }
 }
 
-/// Builds the programs that are made of Rust, beside this one.
+/// Builds the programs that are measured as cargo links them by default. `make bench` builds them along with this one.
 fn build(context: &Context) -> Result<()> {
     if context.built {
         return Ok(());

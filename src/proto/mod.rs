@@ -222,8 +222,8 @@ pub(crate) trait Wire {
     fn rest(&self) -> Rest;
 }
 
-/// Whether `name` is that of the header `known`, which is written in small letters, digits and hyphens. Of these only letters have the bit that tells that
-/// another one tells their case; a comparison that has to find out what is a letter takes twice as long.
+/// Whether `name` is that of the header `known`, which is written in small letters, digits and hyphens. Of these only letters have the bit 0x40. Shifted, it
+/// is the bit 0x20 in which capital and small letters differ, which is ignored for letters and for nothing else.
 fn is_header(name: &[u8], known: &str) -> bool {
     name.len() == known.len() && name.iter().zip(known.as_bytes()).all(|(byte, small)| byte | (small & 0x40) >> 1 == *small)
 }

@@ -428,6 +428,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
 
     /// Sends the head of a response with the first bytes of its body, and tells how long that is.
     pub(super) fn respond_head(&mut self, id: RequestId, head: &Head, start: &[u8], profile: &Profile) -> usize {
+        self.out.lend(spare::output);
         spare::with_block(|block| {
             let head_len = head.write(start, profile, block);
             self.wire.respond(id, ResponsePart::Head { block, head_len }, &mut self.out);

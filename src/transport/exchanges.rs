@@ -136,7 +136,7 @@ impl Exchanges {
         self.slots.push(slot);
     }
 
-    /// Lets the memory go in which requests lie, while there are none: a connection of which no other may come need not hold it.
+    /// While there are none, gives back the memory in which requests lie: a connection whose peer may be about to close need not hold it.
     pub(super) fn release(&mut self) {
         if self.slots.is_empty() {
             self.slots = Vec::new();

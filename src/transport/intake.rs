@@ -35,7 +35,15 @@ impl<L: Link, W: Wire> Driver<L, W> {
     /// A request that is here with all that belongs to it is worked on before the next is looked at: most are answered at once, and what one has used is in the cache for the next. So
     /// a handler may have run although an abort of its request stands behind it.
     pub(super) fn take_events(&mut self, cx: &mut Context<'_>) {
+        // LSAPI has something to say before there is a response: that it has the request.
         self.out.lend(spare::output);
+        self.take_all(cx);
+        if self.out.is_empty() {
+            spare::keep_output(self.out.release());
+        }
+    }
+
+    fn take_all(&mut self, cx: &mut Context<'_>) {
         let mut seen = None;
         while self.phase != Phase::Done {
             let event = match seen.take().unwrap_or_else(|| self.next_event()) {

@@ -6,6 +6,7 @@ use crate::{
         fastcgi::{self, END_REQUEST, HEAD, STDIN, STDOUT},
         vars,
     },
+    peers,
     process::{self, Server},
     programs,
     report::{Bound, Result, Section, Table, Target, median, ratio},
@@ -256,10 +257,11 @@ fn report(context: &Context, peers: &[Peer], length: u64) -> Result<Section> {
     let about = format!(
         "Bodies of {} MiB over FastCGI, in records of {CONTENT} bytes up, and read as fast as they come down; the handler counts what comes, or sends pieces of 32 KiB \
          without a declared length. Bytes per second of CPU time of the server, and how many times Go's that is; the median of {} rounds. The memory is the most \
-         that the process had resident at one time (VmHWM), its program included. {}",
+         that the process had resident at one time (VmHWM), its program included. {} {}",
         length >> 20,
         context.rounds,
-        context.cores_sentence()
+        context.cores_sentence(),
+        peers::AS_UPLOADED
     );
     Ok(Section { title: "Large bodies".into(), about, tables: vec![table], targets, ..Section::default() })
 }

@@ -141,10 +141,12 @@ fn report(context: &Context, programs: &[Program]) -> Section {
     }
     let about = format!(
         "One request per process: started with the variables of a browser's request and no body, read until its answer ended, waited for. CPU time is that of \
-         the process from exec to exit, and how many times that of a static C program that prints the same it is; of each program the median of {} rounds. \
+         the process from exec to exit, and how many times that of a static C program that prints the same it is; of each program the median of {} rounds, \
+         each of which has {} turns. \
          The static builds of lodger are linked against glibc and, like that of C, not position-independent. What a program does not use costs it all the same: \
          the code that it runs lies further apart, in more pages.",
-        context.rounds
+        context.rounds,
+        context.turns()
     );
     Section { title: "CGI, from exec to exit".into(), about, tables: vec![table], targets, ..Section::default() }
 }

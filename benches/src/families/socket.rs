@@ -139,8 +139,8 @@ fn table<'a>(measured: impl Iterator<Item = &'a (Peer, Figures)>, base: &Figures
 fn about(context: &Context) -> String {
     format!(
         "CPU time that the server uses per request, told by the kernel (`schedstat`). The load generator plays the web server on the Unix socket that the server was given as fd 0, asks \
-         for `/hello` with the 32 variables that Apache's mod_fcgid sends for a browser, and checks every answer. {} All are measured in turns, {} to a round, and each ratio is the median of those \
-         of {} rounds.\n\n\
+         for `/hello` with the 32 variables that Apache's mod_fcgid sends for a browser, and checks every answer. {} Each round has {} turns, in each of which all are measured for a short while, \
+         and each ratio is the median of those of {} rounds.\n\n\
          * *new connection*: one request each, without `FCGI_KEEP_CONN`, {} connections at a time. With LSAPI it is the web server that closes; LiteSpeed keeps its connections.\n\
          * *kept*: {} connections at a time, one request on each. libfcgi and PHP-FPM serve one connection per process, so they have as many processes here, and one otherwise.\n\
          * *8 multiplexed*: eight requests in one write on one connection. libfcgi and PHP-FPM cannot do that, nor can HTTP/1.1.\n\n\

@@ -3,6 +3,7 @@
 use crate::{
     context::Context,
     load::{self, Exchange, Protocol, Waits, vars},
+    peers,
     process::Server,
     programs,
     report::{Bound, Result, Section, Table, Target, median, microseconds, ratio},
@@ -49,8 +50,9 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
                     *sum += cpu(context, server, exchange)? / context.turns() as f64;
                 }
             }
-            pair.one.extend(round.first());
-            pair.two.extend(round.last());
+            let [one_cpu, two_cpu] = round;
+            pair.one.push(one_cpu);
+            pair.two.push(two_cpu);
         }
     }
     Ok(report(context, &spin, &hellos))
@@ -107,8 +109,11 @@ fn report(context: &Context, spin: &Pair, hellos: &[Pair; 3]) -> Section {
     }
     let about = format!(
         "A program with one thread, which is the default, and with two; both may use every core. {CONNECTIONS} kept connections with handlers that compute {SPIN} ms, and the CPU \
-         time of a hello, which has nothing to gain from a second thread. Median of {} rounds in turns.",
-        context.rounds
+         time of a hello, which has nothing to gain from a second thread. Median of {} rounds in turns; each hello \
+         has {} of them to a round. {}",
+        context.rounds,
+        context.turns(),
+        peers::AS_UPLOADED
     );
     Section { title: "Two threads".into(), about, tables: vec![table], targets, ..Section::default() }
 }

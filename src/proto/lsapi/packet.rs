@@ -263,7 +263,7 @@ fn read_pairs(packet: &[u8], at: usize, count: usize, mut each: impl FnMut(&[u8]
     }
 }
 
-/// Writes the packet that begins a response, made of a CGI header block: the status as a number, and the lines with a NUL in the place of each line end.
+/// Writes the packet that begins a response, made of a CGI header block in which `Status: ` is spelled so and every line has its end: the status as a number, and the lines with a NUL in the place of each line end.
 ///
 /// What OpenLiteSpeed would hang on is left out: lines over 16 KiB, and lines beyond the thousandth or over 64 KiB in all. It fails as well when this packet comes
 /// byte by byte, which it does not as long as `out` gathers what is small.
@@ -274,7 +274,7 @@ pub(super) fn put_response_head(order: Order, block: &[u8], out: &mut Outbox) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         at = end + 1;
         if let Some(told) = line.strip_prefix(b"Status: ") {
-            status = told.iter().take_while(|byte| byte.is_ascii_digit()).fold(0, |number, digit| 10 * number + u32::from(digit - b'0'));
+            status = told.iter().take(3).take_while(|byte| byte.is_ascii_digit()).fold(0, |number, digit| 10 * number + u32::from(digit - b'0'));
             continue;
         }
         let length = line.len() + 1;
