@@ -15,7 +15,7 @@ mod uri;
 pub(crate) use mount::Executable;
 
 use bytes::Bytes;
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range, sync::OnceLock};
 
 /// A name and a value, as ranges of one buffer.
 type PairSpan = (Range<u32>, Range<u32>);
@@ -31,18 +31,29 @@ type PairSpan = (Range<u32>, Range<u32>);
 #[derive(Clone, Default)]
 pub struct CgiVars {
     bytes: Bytes,
+    /// The variables that the web server sent as such.
     pairs: Vec<PairSpan>,
+    /// The headers as the client wrote them, where the protocol carries them in the place of their variables.
+    written: Option<Vec<PairSpan>>,
+    /// Everything as variables, made when somebody asks for what was written.
+    all: OnceLock<Box<CgiVars>>,
 }
+
+/// What stands before the names of most headers in those of their variables.
+const HEADER_PREFIX: &[u8] = b"HTTP_";
+
+/// Headers whose variables have no prefix.
+const WITHOUT_PREFIX: [&str; 2] = ["content-type", "content-length"];
 
 impl CgiVars {
     /// No variables at all.
     pub(crate) const fn new() -> Self {
-        Self { bytes: Bytes::new(), pairs: Vec::new() }
+        Self { bytes: Bytes::new(), pairs: Vec::new(), written: None, all: OnceLock::new() }
     }
 
-    /// Variables whose names and values are ranges of `bytes`. A range that points elsewhere reads as empty.
-    pub(crate) fn from_spans(bytes: Bytes, pairs: Vec<PairSpan>) -> Self {
-        Self { bytes, pairs }
+    /// Variables, and headers as the client wrote them, whose names and values are ranges of `bytes`. A range that points elsewhere reads as empty.
+    pub(crate) fn from_spans(bytes: Bytes, pairs: Vec<PairSpan>, written: Option<Vec<PairSpan>>) -> Self {
+        Self { bytes, pairs, written, all: OnceLock::new() }
     }
 
     /// Copies pairs into one buffer.
@@ -54,7 +65,7 @@ impl CgiVars {
             start..u32::try_from(bytes.len()).unwrap_or(u32::MAX)
         };
         let pairs = pairs.into_iter().map(|(name, value)| (append(name.as_ref()), append(value.as_ref()))).collect();
-        Self { bytes: bytes.into(), pairs }
+        Self::from_spans(bytes.into(), pairs, None)
     }
 
     /// The value of the variable `name`, to the letter; of one that is repeated the last, which is the one that was meant when a web server is configured
@@ -63,6 +74,9 @@ impl CgiVars {
         let name = name.as_ref();
         // The lengths tell most names apart without a look at them.
         let named = |(other, _): &&PairSpan| other.len() == name.len() && self.cut(other) == name;
+        if self.written.is_some() && (name.starts_with(HEADER_PREFIX) || name.starts_with(b"CONTENT_")) {
+            return self.all().get(name);
+        }
         self.pairs.iter().rev().find(named).map(|(_, value)| self.cut(value))
     }
 
@@ -73,19 +87,19 @@ impl CgiVars {
 
     /// All variables in the order they came.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.at(&self.pairs)
+        self.all().sent()
     }
 
     /// How many variables there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pairs.len()
+        self.pairs.len() + self.written.as_ref().map_or(0, Vec::len)
     }
 
     /// Whether there is no variable, as on a request that lodger did not make.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pairs.is_empty()
+        self.len() == 0
     }
 
     /// How many bytes all names and values take.
@@ -98,19 +112,46 @@ impl CgiVars {
         (self.bytes, self.pairs)
     }
 
-    /// The pairs at other ranges of the same bytes.
-    pub(crate) fn at<'a>(&'a self, pairs: &'a [PairSpan]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    /// The variables that the web server sent as such.
+    fn sent(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.at(&self.pairs)
+    }
+
+    /// The headers as the client wrote them, where the protocol carries them. They are taken instead of the `HTTP_*` variables, in which `X_Y` and `X-Y` are one.
+    fn written(&self) -> Option<impl Iterator<Item = (&[u8], &[u8])>> {
+        self.written.as_ref().map(|written| self.at(written))
+    }
+
+    fn at<'a>(&'a self, pairs: &'a [PairSpan]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         pairs.iter().map(|(name, value)| (self.cut(name), self.cut(value)))
     }
 
-    /// A name or a value, shared: what is kept of it needs no copy.
-    pub(crate) fn share(&self, piece: &[u8]) -> Bytes {
+    /// Everything as variables, those that CGI makes of headers (RFC 3875, 4.1.18) behind the others. Few handlers ask for them, and to make them costs as much as to read the others.
+    fn all(&self) -> &Self {
+        let Some(written) = self.written() else { return self };
+        self.all.get_or_init(|| {
+            let made = written.map(|(name, value)| (variable_of(name).into(), value));
+            let sent = self.sent().map(|(name, value)| (Cow::from(name), value));
+            Box::new(Self::from_pairs(sent.chain(made)))
+        })
+    }
+
+    /// A name or a value that the web server sent, shared: what is kept of it needs no copy.
+    fn share(&self, piece: &[u8]) -> Bytes {
         self.bytes.slice_ref(piece)
     }
 
     fn cut(&self, range: &Range<u32>) -> &[u8] {
         self.bytes.get(range.start as usize..range.end as usize).unwrap_or_default()
     }
+}
+
+/// The name of the variable that a header becomes.
+fn variable_of(header: &[u8]) -> Vec<u8> {
+    let has_prefix = !WITHOUT_PREFIX.iter().any(|name| header.eq_ignore_ascii_case(name.as_bytes()));
+    let prefix = if has_prefix { HEADER_PREFIX } else { b"" };
+    let name = header.iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() });
+    prefix.iter().copied().chain(name).collect()
 }
 
 /// The names, and values only of those that tell no secret.
@@ -123,3 +164,25 @@ impl std::fmt::Debug for CgiVars {
 #[cfg(test)]
 #[path = "fixture_tests.rs"]
 mod fixtures;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_a_client_wrote_are_variables_too() {
+        let sent = [("REMOTE_USER", "ann"), ("PATH", "/bin")];
+        let headers =
+            [("Content-Type", "text/x"), ("content-length", "5"), ("X-Y", "1"), ("X_Y", "2"), ("x-y", "3"), ("Content_Length", "9"), ("E", "")];
+        let (bytes, mut pairs) = CgiVars::from_pairs(sent.into_iter().chain(headers)).into_spans();
+        let written = pairs.split_off(sent.len());
+        let vars = CgiVars::from_spans(bytes, pairs, Some(written));
+        let made = ["CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_X_Y", "HTTP_X_Y", "HTTP_X_Y", "HTTP_CONTENT_LENGTH", "HTTP_E"];
+        let all = CgiVars::from_pairs(sent.into_iter().chain(made.into_iter().zip(headers.map(|(_, value)| value))));
+        for name in ["REMOTE_USER", "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_X_Y", "HTTP_E", "X-Y", "HTTP_NONE", ""] {
+            assert_eq!(vars.get(name), all.get(name), "{name}");
+        }
+        assert_eq!((vars.len(), vars.is_empty()), (all.len(), false));
+        assert!(vars.iter().eq(all.iter()) && vars.get_all("HTTP_X_Y").eq([b"1", b"2", b"3"]));
+    }
+}

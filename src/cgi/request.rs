@@ -1,7 +1,7 @@
 //! Variables to `http::request::Parts`, in one total function. What http cannot say is kept beside it.
 
 use super::{
-    CgiVars, PairSpan, cookie,
+    CgiVars, cookie,
     known::{self, Meaning},
     mount::{self, Executable, MountFacts},
     names::{self, Var},
@@ -60,9 +60,6 @@ pub(crate) struct Context<'a> {
     pub(crate) program: Option<&'a Executable>,
     /// What is particular about the web server.
     pub(crate) profile: &'a Profile,
-    /// The headers as the client wrote them, as ranges of the bytes of the variables, where the protocol carries them. They are taken instead of the `HTTP_*` variables, in which
-    /// `X_Y` and `X-Y` are one.
-    pub(crate) headers: Option<&'a [PairSpan]>,
     /// Whose `X-Forwarded-*` headers are believed beside those of this machine.
     pub(crate) trusted: Option<&'a Trusted>,
 }
@@ -102,9 +99,11 @@ struct Known<'a> {
 pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(Parts, Meta), VarError> {
     // About a third of the variables are headers.
     let mut headers = HeaderMap::with_capacity((vars.len() * 3 / 8).min(USUAL_HEADERS));
-    let known = read_vars(vars, context.headers.is_none(), &mut headers);
-    if let Some(written) = context.headers {
-        take_written(vars, written, &mut headers);
+    let mut known = Known::default();
+    let written = vars.written();
+    known.read_vars(vars, written.is_none(), &mut headers);
+    if let Some(written) = written {
+        known.read_headers(vars, written, &mut headers);
     } else if context.profile.joins_repeated_headers && headers.len() != headers.keys_len() {
         drop_collisions(&mut headers);
     }
@@ -171,59 +170,69 @@ fn cookie(vars: &CgiVars, known: &Known<'_>, profile: &Profile) -> Bytes {
     cookie::join(vars.get_all("HTTP_COOKIE"), comma).into()
 }
 
-/// Takes the headers that a client wrote, by the names it wrote. Those with a meaning of their own were found among the variables.
-fn take_written(vars: &CgiVars, written: &[PairSpan], headers: &mut HeaderMap) {
-    for (name, value) in vars.at(written) {
-        let name = match known::find(name) {
-            Some(known) if matches!(known.meaning, Meaning::StaysBehind | Meaning::Host | Meaning::Cookie) => continue,
-            Some(known) => known.name.clone(),
-            None => match HeaderName::from_bytes(name) {
-                Ok(name) if is_passed_on(name.as_str().as_bytes()) => name,
-                _ => continue,
-            },
-        };
-        if name != header::AUTHORIZATION {
-            append(headers, name, vars.share(value));
+impl<'a> Known<'a> {
+    /// Takes the headers that a client wrote, by the names it wrote: those with a meaning of their own for themselves, and what an app gets into `headers`.
+    fn read_headers(&mut self, vars: &'a CgiVars, written: impl Iterator<Item = (&'a [u8], &'a [u8])>, headers: &mut HeaderMap) {
+        for (name, value) in written {
+            let (name, meaning) = match known::find(name) {
+                Some(known) => (known.name.clone(), known.meaning),
+                None => match HeaderName::from_bytes(name) {
+                    Ok(name) => (name, Meaning::None),
+                    Err(_) => continue,
+                },
+            };
+            match (meaning, name) {
+                (Meaning::Host, _) => self.take_host(vars, value, headers),
+                (Meaning::Cookie, _) => self.take(&Var::Cookie, value),
+                (_, header::CONTENT_TYPE) => self.content_type = value,
+                (_, header::CONTENT_LENGTH) => self.content_length = value,
+                (_, header::TRANSFER_ENCODING) => self.chunked |= is_chunked(value),
+                (_, header::AUTHORIZATION) => self.take_authorization(value, false),
+                (Meaning::StaysBehind, _) => {}
+                (_, name) => append(headers, name, vars.share(value)),
+            }
         }
     }
-}
 
-/// Sorts the variables: the ones with a meaning of their own into the result, and those that are headers into `headers`, if they are the source of `all_headers`.
-fn read_vars<'a>(vars: &'a CgiVars, all_headers: bool, headers: &mut HeaderMap) -> Known<'a> {
-    let mut known = Known::default();
-    for (name, value) in vars.iter() {
-        match names::find(name) {
-            Some(Var::Header(name)) if all_headers => append(headers, name.clone(), vars.share(value)),
-            Some(Var::Host) => {
-                known.hosts_differ |= known.host.is_some_and(|first| !first.eq_ignore_ascii_case(value));
-                known.host = known.host.or(Some(value));
-                insert(headers, header::HOST, vars.share(value));
-            }
-            Some(var) => known.take(var, value),
-            // What is looked for among the others begins with HTTP_, LODGER_ or REDIRECT_.
-            None if !matches!(name, [b'H' | b'L' | b'R', ..]) => {}
-            None => {
-                // Apache passes it under REDIRECT_ after each internal redirect; the plain form wins.
-                let (bare, redirected) = without_redirects(name);
-                if bare == b"LODGER_MOUNT" {
-                    known.mount = Some(value);
-                } else if bare == b"HTTP_AUTHORIZATION" {
-                    if !value.is_empty() && (known.authorization.is_empty() || !redirected) {
-                        known.authorization = value;
-                    }
-                } else if let Some(header) = name.strip_prefix(b"HTTP_") {
-                    known.chunked |= header == b"TRANSFER_ENCODING" && is_chunked(value);
-                    if all_headers && let Some(name) = header_name(header) {
-                        append(headers, name, vars.share(value));
+    /// Sorts the variables: the ones with a meaning of their own into itself, and those that are headers into `headers`, if they are the source of `all_headers`.
+    fn read_vars(&mut self, vars: &'a CgiVars, all_headers: bool, headers: &mut HeaderMap) {
+        for (name, value) in vars.sent() {
+            match names::find(name) {
+                Some(Var::Header(name)) if all_headers => append(headers, name.clone(), vars.share(value)),
+                Some(Var::Host) => self.take_host(vars, value, headers),
+                Some(var) => self.take(var, value),
+                // What is looked for among the others begins with HTTP_, LODGER_ or REDIRECT_.
+                None if !matches!(name, [b'H' | b'L' | b'R', ..]) => {}
+                None => {
+                    // Apache passes it under REDIRECT_ after each internal redirect; the plain form wins.
+                    let (bare, redirected) = without_redirects(name);
+                    if bare == b"LODGER_MOUNT" {
+                        self.mount = Some(value);
+                    } else if bare == b"HTTP_AUTHORIZATION" {
+                        self.take_authorization(value, redirected);
+                    } else if let Some(header) = name.strip_prefix(b"HTTP_") {
+                        self.chunked |= header == b"TRANSFER_ENCODING" && is_chunked(value);
+                        if all_headers && let Some(name) = header_name(header) {
+                            append(headers, name, vars.share(value));
+                        }
                     }
                 }
             }
         }
     }
-    known
-}
 
-impl<'a> Known<'a> {
+    fn take_host(&mut self, vars: &CgiVars, value: &'a [u8], headers: &mut HeaderMap) {
+        self.hosts_differ |= self.host.is_some_and(|first| !first.eq_ignore_ascii_case(value));
+        self.host = self.host.or(Some(value));
+        insert(headers, header::HOST, vars.share(value));
+    }
+
+    fn take_authorization(&mut self, value: &'a [u8], redirected: bool) {
+        if !value.is_empty() && (self.authorization.is_empty() || !redirected) {
+            self.authorization = value;
+        }
+    }
+
     fn take(&mut self, var: &Var, value: &'a [u8]) {
         match var {
             Var::Method => self.method = Some(value),
@@ -452,30 +461,19 @@ mod tests {
     use super::*;
     use crate::profile;
 
-    /// The headers that an app gets of a request with one more variable, or with it as a header that the client wrote.
-    fn headers(name: &str, is_written: bool) -> HeaderMap {
-        let vars = CgiVars::from_pairs([("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/"), (name, "v")]);
-        let (bytes, mut pairs) = vars.into_spans();
-        let written = if is_written { pairs.split_off(2) } else { Vec::new() };
-        let written = is_written.then_some(&written[..]);
-        let context = Context { program: None, profile: &profile::UNKNOWN, headers: written, trusted: None };
-        parts_from_vars(&CgiVars::from_spans(bytes, pairs), &context).unwrap().0.headers
+    /// A request with headers that the client wrote, or with the variables that stand for them.
+    fn request(headers: &[(&str, &str)], is_written: bool) -> Result<(Parts, Meta), VarError> {
+        let sent = [("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/")];
+        let (bytes, mut pairs) = CgiVars::from_pairs(sent.iter().chain(headers).copied()).into_spans();
+        let written = pairs.split_off(sent.len());
+        let vars = CgiVars::from_spans(bytes, pairs, Some(written));
+        let vars = if is_written { vars } else { CgiVars::from_pairs(vars.iter()) };
+        parts_from_vars(&vars, &Context { program: None, profile: &profile::UNKNOWN, trusted: None })
     }
 
     #[test]
     fn a_header_as_the_client_wrote_it_is_what_its_variable_makes() {
-        let gone = [
-            "Proxy",
-            "CONNECTION",
-            "keep-alive",
-            "Proxy-Connection",
-            "Transfer-Encoding",
-            "TE",
-            "Trailer",
-            "Upgrade",
-            "Content-Type",
-            "content-length",
-        ];
+        let gone = ["Proxy", "CONNECTION", "keep-alive", "Proxy-Connection", "Transfer-Encoding", "TE", "Trailer", "Upgrade"];
         let kept = [
             "Accept",
             "X-Real-Ip",
@@ -489,9 +487,33 @@ mod tests {
             "Priority",
         ];
         for name in gone.into_iter().chain(kept) {
-            let written = headers(name, true);
-            assert_eq!(written, headers(&format!("HTTP_{}", name.to_uppercase().replace('-', "_")), false), "{name}");
+            let [written, of_variable] = [true, false].map(|is_written| request(&[(name, "v")], is_written).unwrap().0.headers);
+            assert_eq!(written, of_variable, "{name}");
             assert_eq!(written.len(), usize::from(kept.contains(&name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_header_with_a_meaning_of_its_own_has_it_as_the_client_wrote_it() {
+        let said: [&[(&str, &str)]; 11] = [
+            &[("Host", "one.example")],
+            &[("host", "one.example"), ("HOST", "ONE.example")],
+            &[("Host", "one.example"), ("Host", "two.example")],
+            &[("Cookie", "a=1")],
+            &[("cookie", "a=1"), ("Cookie", "b=2")],
+            &[("Authorization", "Basic YTpi"), ("authorization", "")],
+            &[("Content-Type", "text/x"), ("content-type", "text/y")],
+            &[("Content-Length", "7")],
+            &[("Content-Length", "0")],
+            &[("Transfer-Encoding", "gzip, chunked")],
+            &[("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "192.0.2.1")],
+        ];
+        for headers in said {
+            let [written, of_variables] = [true, false].map(|is_written| {
+                let (parts, meta) = request(headers, is_written)?;
+                Ok::<_, VarError>((parts.headers, meta.host, meta.content_length, meta.no_body))
+            });
+            assert_eq!(written, of_variables, "{headers:?}");
         }
     }
 }

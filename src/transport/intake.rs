@@ -20,7 +20,7 @@ use crate::{
     gateway::{Gateway, choose_profile},
     limits::Limits,
     profile::{self, Profile},
-    proto::{Event, PairSpan, Params, Refusal, RequestId, ResponsePart, Role, Violation, Wire},
+    proto::{Event, Params, Refusal, RequestId, ResponsePart, Role, Violation, Wire},
     role::FilterData,
 };
 use http::{HeaderValue, Method, header, request::Parts};
@@ -111,9 +111,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
 
     fn begin(&mut self, id: RequestId, keep_conn: bool, role: Role, params: Params, body_ended: bool) {
         let Params { bytes, pairs, headers } = params;
-        let vars = CgiVars::from_spans(bytes, pairs);
+        let vars = CgiVars::from_spans(bytes, pairs, headers);
         let profile = self.profile_of(&vars, keep_conn);
-        let (mut parts, mut meta) = match self.request_of(&vars, headers.as_deref(), profile) {
+        let (mut parts, mut meta) = match self.request_of(&vars, profile) {
             Ok(mapped) => mapped,
             Err(failure) => return self.refuse(id, failure, vars.get("HTTP_ACCEPT"), vars.get("REQUEST_METHOD") == Some(b"HEAD")),
         };
@@ -171,11 +171,11 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
     }
 
-    fn request_of(&self, vars: &CgiVars, headers: Option<&[PairSpan]>, profile: &'static Profile) -> Result<(Parts, Meta), Failure> {
+    fn request_of(&self, vars: &CgiVars, profile: &'static Profile) -> Result<(Parts, Meta), Failure> {
         if self.gateway == Gateway::Cgi {
             check_environment(vars, &self.shared.limits)?;
         }
-        let context = request::Context { program: self.shared.program.as_ref(), profile, headers, trusted: self.shared.trusted.as_ref() };
+        let context = request::Context { program: self.shared.program.as_ref(), profile, trusted: self.shared.trusted.as_ref() };
         Ok(parts_from_vars(vars, &context)?)
     }
 

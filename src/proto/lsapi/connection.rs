@@ -9,7 +9,7 @@ use super::{
 use crate::{
     limits::Limits,
     profile::Abort,
-    proto::{Appetite, Event, Outbox, Refusal, RequestId, ResponsePart, Rest, Role, Violation, Wire},
+    proto::{Appetite, Event, Outbox, Params, Refusal, RequestId, ResponsePart, Rest, Role, Violation, Wire},
 };
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Connection {
             return Ok(None);
         }
         self.order = begin.order;
-        // Where nothing stands behind the packet, the room there is for what the names of headers become, and nothing need be copied.
+        // Where nothing stands behind the packet, the room behind it goes back, and nothing need be copied.
         let mut packet = if input.len() == begin.len { std::mem::take(input) } else { input.split_to(begin.len) };
         let max = self.limits.params_pairs;
         let read = begin.variables(&packet, max).and_then(|(pairs, index)| {
@@ -114,7 +114,7 @@ impl Connection {
         self.state = if left == 0 { State::Whole { told: false } } else { State::Body { left } };
         // No other request can stand behind this body before its response has ended, so a handler that does not read it holds up nobody.
         let keep_conn = false;
-        let params = headers::params(&mut packet, pairs, headers);
+        let params = Params { bytes: packet.split().freeze(), pairs, headers: Some(headers) };
         if input.is_empty() {
             *input = packet;
         }

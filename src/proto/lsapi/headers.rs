@@ -1,8 +1,7 @@
-//! The header block in a BEGIN_REQUEST: the headers as the client wrote them, and the variables that CGI makes of them.
+//! The header block in a BEGIN_REQUEST: the headers as the client wrote them.
 
 use super::packet::{Begin, BeginError, INDEX, UNKNOWN, span};
-use crate::proto::{PairSpan, Params, is_header, one_length};
-use bytes::BytesMut;
+use crate::proto::{PairSpan, is_header, one_length};
 
 /// The headers that the index knows by their place.
 pub(super) const KNOWN: [&str; 25] = [
@@ -35,12 +34,6 @@ pub(super) const KNOWN: [&str; 25] = [
 
 /// The headers among them on which it depends what a request is: where its body ends, whom it is for and who asks. The index has to have their very values.
 const DECIDING: [&str; 6] = ["authorization", "content-type", "content-length", "cookie", "host", "transfer-encoding"];
-
-/// What stands before the names of most headers in those of variables.
-const PREFIX: &[u8] = b"HTTP_";
-
-/// Headers whose variables have no prefix.
-const OWN_NAMES: [&str; 2] = ["content-type", "content-length"];
 
 /// Where the offsets of the index begin: behind the lengths and two bytes of padding.
 const OFFSETS: usize = 2 * KNOWN.len() + 2;
@@ -167,30 +160,4 @@ pub(super) fn content_length(packet: &[u8], headers: &[PairSpan]) -> Option<u64>
     let cut = |range: &std::ops::Range<u32>| packet.get(range.start as usize..range.end as usize).unwrap_or_default();
     let values = headers.iter().filter(|(name, _)| is_header(cut(name), "content-length")).map(|(_, value)| cut(value));
     one_length(values).ok().flatten()
-}
-
-/// Puts the names that CGI gives the headers (RFC 3875, 4.1.18) behind the packet, and the headers behind the variables. What room is left stays in `bytes`.
-pub(super) fn params(bytes: &mut BytesMut, mut pairs: Vec<PairSpan>, headers: Vec<PairSpan>) -> Params {
-    let packet_len = bytes.len();
-    bytes.resize(packet_len + headers.iter().map(|(name, _)| PREFIX.len() + name.len()).sum::<usize>(), 0);
-    let (packet, names) = bytes.split_at_mut(packet_len);
-    let mut filled = 0;
-    pairs.reserve(headers.len());
-    for (name, value) in &headers {
-        let name = packet.get(name.start as usize..name.end as usize).unwrap_or_default();
-        let prefix = if OWN_NAMES.iter().any(|own| is_header(name, own)) { &b""[..] } else { PREFIX };
-        let start = filled;
-        for piece in [prefix, name] {
-            if let Some(to) = names.get_mut(filled..filled + piece.len()) {
-                to.copy_from_slice(piece);
-                filled += piece.len();
-            }
-        }
-        pairs.extend(span(packet_len + start..packet_len + filled).map(|name| (name, value.clone())));
-    }
-    for byte in names {
-        *byte = if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() };
-    }
-    bytes.truncate(packet_len + filled);
-    Params { bytes: bytes.split().freeze(), pairs, headers: Some(headers) }
 }
