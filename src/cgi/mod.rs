@@ -34,26 +34,26 @@ pub struct CgiVars {
     /// The variables that the web server sent as such.
     pairs: Vec<PairSpan>,
     /// The headers as the client wrote them, where the protocol carries them in the place of their variables.
-    written: Option<Vec<PairSpan>>,
-    /// Everything as variables, made when somebody asks for what was written.
+    headers: Option<Vec<PairSpan>>,
+    /// Everything as variables, made when somebody asks for one that stands for a header, or for all.
     all: OnceLock<Box<CgiVars>>,
 }
 
 /// What stands before the names of most headers in those of their variables.
 const HEADER_PREFIX: &[u8] = b"HTTP_";
 
-/// Headers whose variables have no prefix.
-const WITHOUT_PREFIX: [&str; 2] = ["content-type", "content-length"];
+/// Headers whose variables have no prefix, and those variables.
+const WITHOUT_PREFIX: [(&[u8], &[u8]); 2] = [(b"content-type", b"CONTENT_TYPE"), (b"content-length", b"CONTENT_LENGTH")];
 
 impl CgiVars {
     /// No variables at all.
     pub(crate) const fn new() -> Self {
-        Self { bytes: Bytes::new(), pairs: Vec::new(), written: None, all: OnceLock::new() }
+        Self { bytes: Bytes::new(), pairs: Vec::new(), headers: None, all: OnceLock::new() }
     }
 
     /// Variables, and headers as the client wrote them, whose names and values are ranges of `bytes`. A range that points elsewhere reads as empty.
-    pub(crate) fn from_spans(bytes: Bytes, pairs: Vec<PairSpan>, written: Option<Vec<PairSpan>>) -> Self {
-        Self { bytes, pairs, written, all: OnceLock::new() }
+    pub(crate) fn from_spans(bytes: Bytes, pairs: Vec<PairSpan>, headers: Option<Vec<PairSpan>>) -> Self {
+        Self { bytes, pairs, headers, all: OnceLock::new() }
     }
 
     /// Copies pairs into one buffer.
@@ -73,27 +73,25 @@ impl CgiVars {
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
         // The lengths tell most names apart without a look at them.
-        let named = |(other, _): &&PairSpan| other.len() == name.len() && self.cut(other) == name;
-        if self.written.is_some() && (name.starts_with(HEADER_PREFIX) || name.starts_with(b"CONTENT_")) {
-            return self.all().get(name);
-        }
-        self.pairs.iter().rev().find(named).map(|(_, value)| self.cut(value))
+        let vars = self.with(name);
+        let named = |(other, _): &&PairSpan| other.len() == name.len() && vars.cut(other) == name;
+        vars.pairs.iter().rev().find(named).map(|(_, value)| vars.cut(value))
     }
 
     /// All values of the variable `name`, in order. Some web servers repeat a variable when a request header is repeated.
     pub fn get_all(&self, name: impl AsRef<[u8]>) -> impl Iterator<Item = &[u8]> {
-        self.iter().filter(move |(other, _)| *other == name.as_ref()).map(|(_, value)| value)
+        self.with(name.as_ref()).pairs().filter(move |(other, _)| *other == name.as_ref()).map(|(_, value)| value)
     }
 
     /// All variables in the order they came.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.all().sent()
+        self.all().pairs()
     }
 
     /// How many variables there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pairs.len() + self.written.as_ref().map_or(0, Vec::len)
+        self.pairs.len() + self.headers.as_ref().map_or(0, Vec::len)
     }
 
     /// Whether there is no variable, as on a request that lodger did not make.
@@ -108,18 +106,18 @@ impl CgiVars {
     }
 
     /// What [`from_spans`](Self::from_spans) takes.
-    pub(crate) fn into_spans(self) -> (Bytes, Vec<PairSpan>) {
-        (self.bytes, self.pairs)
+    pub(crate) fn into_spans(self) -> (Bytes, Vec<PairSpan>, Option<Vec<PairSpan>>) {
+        (self.bytes, self.pairs, self.headers)
     }
 
     /// The variables that the web server sent as such.
-    fn sent(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.at(&self.pairs)
     }
 
     /// The headers as the client wrote them, where the protocol carries them. They are taken instead of the `HTTP_*` variables, in which `X_Y` and `X-Y` are one.
-    fn written(&self) -> Option<impl Iterator<Item = (&[u8], &[u8])>> {
-        self.written.as_ref().map(|written| self.at(written))
+    fn headers(&self) -> Option<impl Iterator<Item = (&[u8], &[u8])>> {
+        self.headers.as_ref().map(|written| self.at(written))
     }
 
     fn at<'a>(&'a self, pairs: &'a [PairSpan]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
@@ -128,15 +126,24 @@ impl CgiVars {
 
     /// Everything as variables, those that CGI makes of headers (RFC 3875, 4.1.18) behind the others. Few handlers ask for them, and to make them costs as much as to read the others.
     fn all(&self) -> &Self {
-        let Some(written) = self.written() else { return self };
+        let Some(headers) = self.headers() else { return self };
         self.all.get_or_init(|| {
-            let made = written.map(|(name, value)| (variable_of(name).into(), value));
-            let sent = self.sent().map(|(name, value)| (Cow::from(name), value));
+            let made = headers.map(|(name, value)| (variable_of(name).into(), value));
+            let sent = self.pairs().map(|(name, value)| (Cow::from(name), value));
             Box::new(Self::from_pairs(sent.chain(made)))
         })
     }
 
-    /// A name or a value that the web server sent, shared: what is kept of it needs no copy.
+    /// Where a variable of that name stands: among all of them, if it may be one that CGI makes of a header.
+    fn with(&self, name: &[u8]) -> &Self {
+        if name.starts_with(HEADER_PREFIX) || WITHOUT_PREFIX.iter().any(|(_, variable)| *variable == name) { self.all() } else { self }
+    }
+
+    /// A name or a value of [`pairs`](Self::pairs) or [`headers`](Self::headers), shared: what is kept of it needs no copy.
+    ///
+    /// # Panics
+    ///
+    /// With anything else: what [`iter`](Self::iter) and the like tell may lie in other bytes.
     fn share(&self, piece: &[u8]) -> Bytes {
         self.bytes.slice_ref(piece)
     }
@@ -148,10 +155,11 @@ impl CgiVars {
 
 /// The name of the variable that a header becomes.
 fn variable_of(header: &[u8]) -> Vec<u8> {
-    let has_prefix = !WITHOUT_PREFIX.iter().any(|name| header.eq_ignore_ascii_case(name.as_bytes()));
-    let prefix = if has_prefix { HEADER_PREFIX } else { b"" };
+    if let Some((_, variable)) = WITHOUT_PREFIX.iter().find(|(name, _)| header.eq_ignore_ascii_case(name)) {
+        return variable.to_vec();
+    }
     let name = header.iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() });
-    prefix.iter().copied().chain(name).collect()
+    HEADER_PREFIX.iter().copied().chain(name).collect()
 }
 
 /// The names, and values only of those that tell no secret.
@@ -174,7 +182,7 @@ mod tests {
         let sent = [("REMOTE_USER", "ann"), ("PATH", "/bin")];
         let headers =
             [("Content-Type", "text/x"), ("content-length", "5"), ("X-Y", "1"), ("X_Y", "2"), ("x-y", "3"), ("Content_Length", "9"), ("E", "")];
-        let (bytes, mut pairs) = CgiVars::from_pairs(sent.into_iter().chain(headers)).into_spans();
+        let (bytes, mut pairs, _) = CgiVars::from_pairs(sent.into_iter().chain(headers)).into_spans();
         let written = pairs.split_off(sent.len());
         let vars = CgiVars::from_spans(bytes, pairs, Some(written));
         let made = ["CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_X_Y", "HTTP_X_Y", "HTTP_X_Y", "HTTP_CONTENT_LENGTH", "HTTP_E"];

@@ -1,7 +1,7 @@
 //! Variables to `http::request::Parts`, in one total function. What http cannot say is kept beside it.
 
 use super::{
-    CgiVars, cookie,
+    CgiVars, HEADER_PREFIX, cookie,
     known::{self, Meaning},
     mount::{self, Executable, MountFacts},
     names::{self, Var},
@@ -100,9 +100,10 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
     // About a third of the variables are headers.
     let mut headers = HeaderMap::with_capacity((vars.len() * 3 / 8).min(USUAL_HEADERS));
     let mut known = Known::default();
-    let written = vars.written();
+    let written = vars.headers();
     known.read_vars(vars, written.is_none(), &mut headers);
     if let Some(written) = written {
+        // Behind the variables: of what is repeated the last counts, and the client's own header says more than what a server made of it.
         known.read_headers(vars, written, &mut headers);
     } else if context.profile.joins_repeated_headers && headers.len() != headers.keys_len() {
         drop_collisions(&mut headers);
@@ -177,6 +178,7 @@ impl<'a> Known<'a> {
             let (name, meaning) = match known::find(name) {
                 Some(known) => (known.name.clone(), known.meaning),
                 None => match HeaderName::from_bytes(name) {
+                    Ok(name) if stays_behind(name.as_str().as_bytes()) => (name, Meaning::StaysBehind),
                     Ok(name) => (name, Meaning::None),
                     Err(_) => continue,
                 },
@@ -184,8 +186,8 @@ impl<'a> Known<'a> {
             match (meaning, name) {
                 (Meaning::Host, _) => self.take_host(vars, value, headers),
                 (Meaning::Cookie, _) => self.take(&Var::Cookie, value),
-                (_, header::CONTENT_TYPE) => self.content_type = value,
-                (_, header::CONTENT_LENGTH) => self.content_length = value,
+                (_, header::CONTENT_TYPE) => self.take(&Var::ContentType, value),
+                (_, header::CONTENT_LENGTH) => self.take(&Var::ContentLength, value),
                 (_, header::TRANSFER_ENCODING) => self.chunked |= is_chunked(value),
                 (_, header::AUTHORIZATION) => self.take_authorization(value, false),
                 (Meaning::StaysBehind, _) => {}
@@ -196,7 +198,7 @@ impl<'a> Known<'a> {
 
     /// Sorts the variables: the ones with a meaning of their own into itself, and those that are headers into `headers`, if they are the source of `all_headers`.
     fn read_vars(&mut self, vars: &'a CgiVars, all_headers: bool, headers: &mut HeaderMap) {
-        for (name, value) in vars.sent() {
+        for (name, value) in vars.pairs() {
             match names::find(name) {
                 Some(Var::Header(name)) if all_headers => append(headers, name.clone(), vars.share(value)),
                 Some(Var::Host) => self.take_host(vars, value, headers),
@@ -204,13 +206,13 @@ impl<'a> Known<'a> {
                 // What is looked for among the others begins with HTTP_, LODGER_ or REDIRECT_.
                 None if !matches!(name, [b'H' | b'L' | b'R', ..]) => {}
                 None => {
-                    // Apache passes it under REDIRECT_ after each internal redirect; the plain form wins.
+                    // Apache passes it under REDIRECT_ after each internal redirect.
                     let (bare, redirected) = without_redirects(name);
                     if bare == b"LODGER_MOUNT" {
                         self.mount = Some(value);
                     } else if bare == b"HTTP_AUTHORIZATION" {
                         self.take_authorization(value, redirected);
-                    } else if let Some(header) = name.strip_prefix(b"HTTP_") {
+                    } else if let Some(header) = name.strip_prefix(HEADER_PREFIX) {
                         self.chunked |= header == b"TRANSFER_ENCODING" && is_chunked(value);
                         if all_headers && let Some(name) = header_name(header) {
                             append(headers, name, vars.share(value));
@@ -221,12 +223,14 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// The first is the host, and all have to be the same.
     fn take_host(&mut self, vars: &CgiVars, value: &'a [u8], headers: &mut HeaderMap) {
         self.hosts_differ |= self.host.is_some_and(|first| !first.eq_ignore_ascii_case(value));
         self.host = self.host.or(Some(value));
         insert(headers, header::HOST, vars.share(value));
     }
 
+    /// One that is empty says nothing, and the plain form wins over that of a redirect.
     fn take_authorization(&mut self, value: &'a [u8], redirected: bool) {
         if !value.is_empty() && (self.authorization.is_empty() || !redirected) {
             self.authorization = value;
@@ -286,12 +290,9 @@ pub(super) fn header_name(name: &[u8]) -> Option<HeaderName> {
     for (to, from) in lower.iter_mut().zip(name) {
         *to = if *from == b'_' { b'-' } else { from.to_ascii_lowercase() };
     }
-    if is_passed_on(lower) { HeaderName::from_bytes(lower).ok() } else { None }
-}
-
-/// Whether a header, its name in small letters, reaches an app. `Content-Length` and `Content-Type` have variables of their own, which the server made and checked.
-fn is_passed_on(name: &[u8]) -> bool {
-    !stays_behind(name) && !matches!(name, b"content-length" | b"content-type")
+    // Content-Length and Content-Type have variables of their own, which the server made and checked.
+    let is_passed_on = !stays_behind(lower) && !matches!(&*lower, b"content-length" | b"content-type");
+    if is_passed_on { HeaderName::from_bytes(lower).ok() } else { None }
 }
 
 /// Whether a header, its name in small letters, is kept from every app.
@@ -461,10 +462,10 @@ mod tests {
     use super::*;
     use crate::profile;
 
-    /// A request with headers that the client wrote, or with the variables that stand for them.
-    fn request(headers: &[(&str, &str)], is_written: bool) -> Result<(Parts, Meta), VarError> {
-        let sent = [("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/")];
-        let (bytes, mut pairs) = CgiVars::from_pairs(sent.iter().chain(headers).copied()).into_spans();
+    /// A request with more variables and with headers that the client wrote, or with the variables that stand for them.
+    fn request(more: &[(&str, &str)], headers: &[(&str, &str)], is_written: bool) -> Result<(Parts, Meta), VarError> {
+        let sent = [&[("REQUEST_METHOD", "DELETE"), ("REQUEST_URI", "/"), ("REMOTE_ADDR", "127.0.0.1")], more].concat();
+        let (bytes, mut pairs, _) = CgiVars::from_pairs(sent.iter().chain(headers).copied()).into_spans();
         let written = pairs.split_off(sent.len());
         let vars = CgiVars::from_spans(bytes, pairs, Some(written));
         let vars = if is_written { vars } else { CgiVars::from_pairs(vars.iter()) };
@@ -487,7 +488,7 @@ mod tests {
             "Priority",
         ];
         for name in gone.into_iter().chain(kept) {
-            let [written, of_variable] = [true, false].map(|is_written| request(&[(name, "v")], is_written).unwrap().0.headers);
+            let [written, of_variable] = [true, false].map(|is_written| request(&[], &[(name, "v")], is_written).unwrap().0.headers);
             assert_eq!(written, of_variable, "{name}");
             assert_eq!(written.len(), usize::from(kept.contains(&name)), "{name}");
         }
@@ -495,6 +496,12 @@ mod tests {
 
     #[test]
     fn a_header_with_a_meaning_of_its_own_has_it_as_the_client_wrote_it() {
+        let sent: [&[(&str, &str)]; 4] = [
+            &[],
+            &[("HTTP_AUTHORIZATION", "Basic eDp5"), ("HTTP_COOKIE", "z=1"), ("CONTENT_TYPE", "text/z")],
+            &[("REDIRECT_HTTP_AUTHORIZATION", "Basic eDp5"), ("HTTP_HOST", "one.example"), ("CONTENT_LENGTH", "9")],
+            &[("HTTP_HOST", "another.example"), ("HTTP_TRANSFER_ENCODING", "chunked")],
+        ];
         let said: [&[(&str, &str)]; 11] = [
             &[("Host", "one.example")],
             &[("host", "one.example"), ("HOST", "ONE.example")],
@@ -508,12 +515,12 @@ mod tests {
             &[("Transfer-Encoding", "gzip, chunked")],
             &[("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "192.0.2.1")],
         ];
-        for headers in said {
+        for (more, headers) in sent.into_iter().flat_map(|more| said.map(|headers| (more, headers))) {
             let [written, of_variables] = [true, false].map(|is_written| {
-                let (parts, meta) = request(headers, is_written)?;
-                Ok::<_, VarError>((parts.headers, meta.host, meta.content_length, meta.no_body))
+                let (parts, meta) = request(more, headers, is_written)?;
+                Ok::<_, VarError>((parts.headers, meta.host, meta.content_length, meta.no_body, meta.https, meta.remote_addr))
             });
-            assert_eq!(written, of_variables, "{headers:?}");
+            assert_eq!(written, of_variables, "{more:?} {headers:?}");
         }
     }
 }

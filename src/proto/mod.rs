@@ -25,12 +25,12 @@ pub(crate) type RequestId = u16;
 /// A name and a value, as ranges of [`Params::bytes`].
 pub(crate) type PairSpan = (Range<u32>, Range<u32>);
 
-/// The variables of a request as they came, in order, duplicates kept.
+/// The variables of a request as they came, and the headers where they came beside them; in order, duplicates kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Params {
     pub(crate) bytes: Bytes,
     pub(crate) pairs: Vec<PairSpan>,
-    /// The request headers as the client wrote them, where the protocol carries them beside the variables: ranges of the same bytes.
+    /// The request headers as the client wrote them, where the protocol carries them in the place of their variables: ranges of the same bytes.
     pub(crate) headers: Option<Vec<PairSpan>>,
 }
 

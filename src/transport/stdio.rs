@@ -208,8 +208,8 @@ pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, 
         Ok(CgiBody::UntilEof) => BodyLength::UntilEof,
     };
     let link = Stdio { input: End::new(input, Interest::READABLE), output: End::new(output, Interest::WRITABLE) };
-    let (bytes, pairs) = vars.into_spans();
-    let outcome = drive(link, Plain::new(Params { bytes, pairs, headers: None }, length), Gateway::Cgi, app, shared).await;
+    let (bytes, pairs, headers) = vars.into_spans();
+    let outcome = drive(link, Plain::new(Params { bytes, pairs, headers }, length), Gateway::Cgi, app, shared).await;
     Ok(outcome == Outcome::Fine)
 }
 

@@ -86,8 +86,7 @@ impl Connection {
             return Ok(None);
         }
         self.order = begin.order;
-        // Where nothing stands behind the packet, the room behind it goes back, and nothing need be copied.
-        let mut packet = if input.len() == begin.len { std::mem::take(input) } else { input.split_to(begin.len) };
+        let mut packet = input.split_to(begin.len);
         let max = self.limits.params_pairs;
         let read = begin.variables(&packet, max).and_then(|(pairs, index)| {
             let headers = headers::read(&begin, &mut packet, index, max - pairs.len())?;
@@ -114,10 +113,7 @@ impl Connection {
         self.state = if left == 0 { State::Whole { told: false } } else { State::Body { left } };
         // No other request can stand behind this body before its response has ended, so a handler that does not read it holds up nobody.
         let keep_conn = false;
-        let params = Params { bytes: packet.split().freeze(), pairs, headers: Some(headers) };
-        if input.is_empty() {
-            *input = packet;
-        }
+        let params = Params { bytes: packet.freeze(), pairs, headers: Some(headers) };
         Ok(Some(Event::Request { id: ID, keep_conn, role: Role::Responder, params }))
     }
 

@@ -216,8 +216,8 @@ impl Begin {
             // Keys that begin with a byte 0 or 1 are no variables: settings for PHP, and what a daemon that runs as root needs to become somebody else.
             another_user |= matches!(name, b"\0SUEXEC_AUTH" | b"\0SUEXEC_UGID");
         })?;
-        // Room for those of an ordinary request, about 24, and for the headers that follow them.
-        let mut pairs = Vec::with_capacity(48);
+        // Room for those of an ordinary request.
+        let mut pairs = Vec::with_capacity(24);
         let at = read_pairs(packet, at, self.env, |_, pair| pairs.push(pair))?;
         let script_values = self.offsets.iter().filter(|offset| **offset != 0);
         for offset in script_values {
