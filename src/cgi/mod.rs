@@ -72,8 +72,8 @@ impl CgiVars {
     /// to set it twice.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
-        // The lengths tell most names apart without a look at them.
         let vars = self.with(name);
+        // The lengths tell most names apart without a look at them.
         let named = |(other, _): &&PairSpan| other.len() == name.len() && vars.cut(other) == name;
         vars.pairs.iter().rev().find(named).map(|(_, value)| vars.cut(value))
     }
