@@ -141,7 +141,12 @@ pub(crate) fn family(pid: u32) -> Vec<u32> {
 pub(crate) fn cpu(pid: u32) -> Result<u64> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = fs::read_to_string(task?.path().join("schedstat"))?;
+        let thread = task?.path();
+        let text = match fs::read_to_string(thread.join("schedstat")) {
+            // It has ended since the folder was listed.
+            Err(_) if !thread.exists() => continue,
+            text => text?,
+        };
         sum += text.split_whitespace().next().ok_or("schedstat is empty")?.parse::<u64>()?;
     }
     Ok(sum)
