@@ -168,30 +168,34 @@ fn cookie(vars: &CgiVars, known: &Known<'_>, profile: &Profile) -> Bytes {
     if known.cookies == 1 && !(comma && known.cookie.contains(&b',')) {
         return vars.share(known.cookie);
     }
-    cookie::join(vars.get_all("HTTP_COOKIE"), comma).into()
+    let sent = vars.pairs().filter(|(name, _)| *name == b"HTTP_COOKIE");
+    let written = vars.headers().into_iter().flatten().filter(|(name, _)| name.eq_ignore_ascii_case(b"cookie"));
+    cookie::join(sent.chain(written).map(|(_, value)| value), comma).into()
 }
 
 impl<'a> Known<'a> {
-    /// Takes the headers that a client wrote, by the names it wrote: those with a meaning of their own for themselves, and what an app gets into `headers`.
+    /// Sorts the headers that a client wrote as [`read_vars`](Self::read_vars) sorts variables, by the names it wrote.
     fn read_headers(&mut self, vars: &'a CgiVars, written: impl Iterator<Item = (&'a [u8], &'a [u8])>, headers: &mut HeaderMap) {
         for (name, value) in written {
-            let (name, meaning) = match known::find(name) {
-                Some(known) => (known.name.clone(), known.meaning),
+            let (name, stays_behind) = match known::find(name) {
+                Some(known) => (known.name.clone(), known.meaning == Meaning::StaysBehind),
                 None => match HeaderName::from_bytes(name) {
-                    Ok(name) if stays_behind(name.as_str().as_bytes()) => (name, Meaning::StaysBehind),
-                    Ok(name) => (name, Meaning::None),
+                    Ok(name) => {
+                        let stays_behind = stays_behind(name.as_str().as_bytes());
+                        (name, stays_behind)
+                    }
                     Err(_) => continue,
                 },
             };
-            match (meaning, name) {
-                (Meaning::Host, _) => self.take_host(vars, value, headers),
-                (Meaning::Cookie, _) => self.take(&Var::Cookie, value),
-                (_, header::CONTENT_TYPE) => self.take(&Var::ContentType, value),
-                (_, header::CONTENT_LENGTH) => self.take(&Var::ContentLength, value),
-                (_, header::TRANSFER_ENCODING) => self.chunked |= is_chunked(value),
-                (_, header::AUTHORIZATION) => self.take_authorization(value, false),
-                (Meaning::StaysBehind, _) => {}
-                (_, name) => append(headers, name, vars.share(value)),
+            match name {
+                header::HOST => self.take_host(vars, value, headers),
+                header::COOKIE => self.take(&Var::Cookie, value),
+                header::CONTENT_TYPE => self.take(&Var::ContentType, value),
+                header::CONTENT_LENGTH => self.take(&Var::ContentLength, value),
+                header::TRANSFER_ENCODING => self.chunked |= is_chunked(value),
+                header::AUTHORIZATION => self.take_authorization(value, false),
+                _ if stays_behind => {}
+                name => append(headers, name, vars.share(value)),
             }
         }
     }

@@ -4,6 +4,7 @@ use super::{
     headers::KNOWN,
     packet::{BEGIN, HEAD, INDEX, Order, PacketType, Told, UNKNOWN, packet_head},
 };
+use crate::proto::is_header;
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
 /// The variables that a web server also points to, in the order of their offsets.
@@ -89,7 +90,7 @@ impl Begin {
             for piece in [name, &b": "[..], value, b"\r\n"] {
                 block.put_slice(piece);
             }
-            let known = KNOWN.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name));
+            let known = KNOWN.iter().position(|known| is_header(name, known));
             let slot = known.and_then(|known| lengths.get_mut(known).zip(offsets.get_mut(known)));
             match slot {
                 Some((length, offset)) => (*length, *offset) = (value.len(), value_at),
