@@ -73,6 +73,20 @@ impl Context {
         self.count(5, 1)
     }
 
+    /// Measures all of `these` in [`turns`](Self::turns), and tells the mean of what each turn tells of each.
+    #[expect(clippy::cast_precision_loss, reason = "a handful")]
+    pub(crate) fn in_turns<T, const N: usize>(&self, these: &[T], measure: impl Fn(&T) -> Result<[f64; N]>) -> Result<Vec<[f64; N]>> {
+        let mut means = vec![[0.0; N]; these.len()];
+        for _ in 0..self.turns() {
+            for (this, means) in these.iter().zip(&mut means) {
+                for (mean, figure) in means.iter_mut().zip(measure(this)?) {
+                    *mean += figure / self.turns() as f64;
+                }
+            }
+        }
+        Ok(means)
+    }
+
     /// A folder for whatever a family needs; it is gone at the end.
     pub(crate) fn scratch(&self) -> &Path {
         self.scratch.path()

@@ -33,16 +33,10 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
     let mut programs = programs(context)?;
     context.on_core_of_servers(|| {
         for _ in 0..context.rounds {
-            let mut round = vec![(0.0, 0.0); programs.len()];
-            for _ in 0..context.turns() {
-                for (program, (cpu, wall)) in programs.iter().zip(&mut round) {
-                    let (more_cpu, more_wall) = program.measure(program.starts / context.turns())?;
-                    (*cpu, *wall) = (*cpu + more_cpu, *wall + more_wall);
-                }
-            }
-            for (program, (cpu, wall)) in programs.iter_mut().zip(round) {
-                program.cpu.push(cpu / context.turns() as f64);
-                program.wall.push(wall / context.turns() as f64);
+            let round = context.in_turns(&programs, |program| program.measure(program.starts / context.turns()))?;
+            for (program, [cpu, wall]) in programs.iter_mut().zip(round) {
+                program.cpu.push(cpu);
+                program.wall.push(wall);
             }
         }
         Ok(())
@@ -89,7 +83,7 @@ const STATIC: &str = "lodger, static, default features";
 
 impl Program {
     /// Starts the program again and again, and tells the CPU time and the time that one start took in the mean, in nanoseconds.
-    fn measure(&self, starts: u64) -> Result<(f64, f64)> {
+    fn measure(&self, starts: u64) -> Result<[f64; 2]> {
         let vars = vars::browser(&self.script.display().to_string());
         let (before, start) = (cpu_of_children()?, Instant::now());
         for _ in 0..starts {
@@ -98,7 +92,7 @@ impl Program {
         #[expect(clippy::cast_precision_loss, reason = "figures of a benchmark")]
         let each = |nanoseconds: u128| nanoseconds as f64 / starts as f64;
         let wall = each(start.elapsed().as_nanos());
-        Ok((each(cpu_of_children()? - before), wall))
+        Ok([each(cpu_of_children()? - before), wall])
     }
 }
 

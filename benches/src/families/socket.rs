@@ -48,20 +48,15 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
     let mut measured: Vec<(Peer, Figures)> = peers.into_iter().map(|peer| (peer, Figures::default())).collect();
     for (index, way) in WAYS.into_iter().enumerate() {
         let requests = way.requests(context);
-        for (peer, _) in &measured {
+        let mut asked: Vec<_> = measured.iter_mut().filter(|(peer, _)| peer.ways.contains(&way)).collect();
+        for (peer, _) in &asked {
             measure(context, peer, way, requests.div_ceil(10))?;
         }
         for _ in 0..context.rounds {
-            let mut round = vec![None; measured.len()];
-            for _ in 0..context.turns() {
-                for ((peer, _), sum) in measured.iter().zip(&mut round) {
-                    let figure = measure(context, peer, way, requests / context.turns())?;
-                    *sum = figure.map(|figure| figure + sum.unwrap_or(0.0));
-                }
-            }
-            for ((_, figures), sum) in measured.iter_mut().zip(round) {
+            let round = context.in_turns(&asked, |asked| Ok([measure(context, &asked.0, way, requests / context.turns())?]))?;
+            for ((_, figures), [cost]) in asked.iter_mut().zip(round) {
                 if let Some(figures) = figures.get_mut(index) {
-                    figures.extend(sum.map(|sum| sum / context.turns() as f64));
+                    figures.push(cost);
                 }
             }
         }
@@ -69,11 +64,8 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
     report(context, &measured, versions)
 }
 
-/// Makes the requests of one way and tells what one of them cost the peer, if it can be asked in that way.
-fn measure(context: &Context, peer: &Peer, way: Way, requests: u64) -> Result<Option<f64>> {
-    if !peer.ways.contains(&way) {
-        return Ok(None);
-    }
+/// Makes the requests of one way and tells what one of them cost the peer.
+fn measure(context: &Context, peer: &Peer, way: Way, requests: u64) -> Result<f64> {
     let vars = vars::browser(&peer.script);
     // One connection carries what is multiplexed.
     let (exchange, in_flight) = match way {
@@ -85,7 +77,7 @@ fn measure(context: &Context, peer: &Peer, way: Way, requests: u64) -> Result<Op
     load::play(server.socket(), &exchange, in_flight, requests)
         .map_err(|error| format!("{}, {}: {error}\n{}", peer.name, way.name(), server.log()))?;
     #[expect(clippy::cast_precision_loss, reason = "a figure of a benchmark")]
-    Ok(Some((server.cpu()? - before) as f64 / requests as f64))
+    Ok((server.cpu()? - before) as f64 / requests as f64)
 }
 
 fn report(context: &Context, measured: &[(Peer, Figures)], versions: Versions) -> Result<Section> {

@@ -44,15 +44,10 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
         spin.one.push(throughput(&one, requests)?);
         spin.two.push(throughput(&two, requests)?);
         for (pair, exchange) in hellos.iter_mut().zip(&exchanges) {
-            let mut round = [0.0; 2];
-            for _ in 0..context.turns() {
-                for (server, sum) in [&one, &two].into_iter().zip(&mut round) {
-                    *sum += cpu(context, server, exchange)? / context.turns() as f64;
-                }
+            let round = context.in_turns(&[&one, &two], |server| Ok([cpu(context, server, exchange)?]))?;
+            for (figures, [cpu]) in [&mut pair.one, &mut pair.two].into_iter().zip(round) {
+                figures.push(cpu);
             }
-            let [one_cpu, two_cpu] = round;
-            pair.one.push(one_cpu);
-            pair.two.push(two_cpu);
         }
     }
     Ok(report(context, &spin, &hellos))
