@@ -6,6 +6,19 @@ use http::{HeaderName, header};
 /// What a variable is.
 #[derive(Debug)]
 pub(super) enum Var {
+    /// Something that a request is made of.
+    Part(Part),
+    Host,
+    Cookie,
+    /// A header that no app gets, which Apache and others send with every request.
+    Connection,
+    /// A header with no meaning here but its own.
+    Header(HeaderName),
+}
+
+/// What a request is made of, with one value each.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Part {
     Method,
     RequestUri,
     Protocol,
@@ -20,12 +33,10 @@ pub(super) enum Var {
     RemoteAddr,
     RemotePort,
     ServerAddr,
-    Host,
-    Cookie,
-    /// A header that no app gets, which Apache and others send with every request.
-    Connection,
-    /// A header with no meaning here but its own.
-    Header(HeaderName),
+}
+
+impl Part {
+    pub(super) const COUNT: usize = Self::ServerAddr as usize + 1;
 }
 
 /// A header that has no constant in `http`: as a constant its name needs no check and no memory.
@@ -34,20 +45,20 @@ const fn header(name: &'static str) -> Var {
 }
 
 static NAMES: [(&str, Var); 54] = [
-    ("REQUEST_METHOD", Var::Method),
-    ("REQUEST_URI", Var::RequestUri),
-    ("SERVER_PROTOCOL", Var::Protocol),
-    ("SCRIPT_NAME", Var::ScriptName),
-    ("SCRIPT_FILENAME", Var::ScriptFilename),
-    ("PATH_INFO", Var::PathInfo),
-    ("QUERY_STRING", Var::Query),
-    ("CONTENT_TYPE", Var::ContentType),
-    ("CONTENT_LENGTH", Var::ContentLength),
-    ("HTTPS", Var::Https),
-    ("REQUEST_SCHEME", Var::RequestScheme),
-    ("REMOTE_ADDR", Var::RemoteAddr),
-    ("REMOTE_PORT", Var::RemotePort),
-    ("SERVER_ADDR", Var::ServerAddr),
+    ("REQUEST_METHOD", Var::Part(Part::Method)),
+    ("REQUEST_URI", Var::Part(Part::RequestUri)),
+    ("SERVER_PROTOCOL", Var::Part(Part::Protocol)),
+    ("SCRIPT_NAME", Var::Part(Part::ScriptName)),
+    ("SCRIPT_FILENAME", Var::Part(Part::ScriptFilename)),
+    ("PATH_INFO", Var::Part(Part::PathInfo)),
+    ("QUERY_STRING", Var::Part(Part::Query)),
+    ("CONTENT_TYPE", Var::Part(Part::ContentType)),
+    ("CONTENT_LENGTH", Var::Part(Part::ContentLength)),
+    ("HTTPS", Var::Part(Part::Https)),
+    ("REQUEST_SCHEME", Var::Part(Part::RequestScheme)),
+    ("REMOTE_ADDR", Var::Part(Part::RemoteAddr)),
+    ("REMOTE_PORT", Var::Part(Part::RemotePort)),
+    ("SERVER_ADDR", Var::Part(Part::ServerAddr)),
     ("HTTP_HOST", Var::Host),
     ("HTTP_COOKIE", Var::Cookie),
     ("HTTP_CONNECTION", Var::Connection),

@@ -4,7 +4,7 @@ use super::{
     CgiVars, HEADER_PREFIX, cookie,
     known::{self, Meaning},
     mount::{self, Executable, MountFacts},
-    names::{self, Var},
+    names::{self, Part, Var},
     uri::{self, Target},
 };
 use crate::{profile::Profile, trust::Trusted};
@@ -68,20 +68,8 @@ pub(crate) struct Context<'a> {
 /// configuration twice, and the one that was meant comes last.
 #[derive(Debug, Default)]
 struct Known<'a> {
-    method: Option<&'a [u8]>,
-    request_uri: &'a [u8],
-    protocol: &'a [u8],
-    script_name: &'a [u8],
-    script_filename: &'a [u8],
-    path_info: &'a [u8],
-    query: &'a [u8],
-    content_type: &'a [u8],
-    content_length: &'a [u8],
-    https: &'a [u8],
-    request_scheme: &'a [u8],
-    remote_addr: &'a [u8],
-    remote_port: &'a [u8],
-    server_addr: &'a [u8],
+    /// By their numbers; empty where they are not there.
+    parts: [&'a [u8]; Part::COUNT],
     mount: Option<&'a [u8]>,
     host: Option<&'a [u8]>,
     hosts_differ: bool,
@@ -108,7 +96,10 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
     } else if context.profile.joins_repeated_headers && headers.len() != headers.keys_len() {
         drop_collisions(&mut headers);
     }
-    let method = Method::from_bytes(known.method.ok_or(VarError::NoMethod)?).map_err(|_| VarError::Method)?;
+    let method = match known.part(Part::Method) {
+        b"" => return Err(VarError::NoMethod),
+        method => Method::from_bytes(method).map_err(|_| VarError::Method)?,
+    };
 
     if known.cookies > 0 {
         insert(&mut headers, header::COOKIE, cookie(vars, &known, context.profile));
@@ -116,10 +107,10 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
     if !known.authorization.is_empty() {
         insert(&mut headers, header::AUTHORIZATION, vars.share(known.authorization));
     }
-    if !known.content_type.is_empty() {
-        insert(&mut headers, header::CONTENT_TYPE, vars.share(known.content_type));
+    if !known.part(Part::ContentType).is_empty() {
+        insert(&mut headers, header::CONTENT_TYPE, vars.share(known.part(Part::ContentType)));
     }
-    let content_length = plain_number(known.content_length);
+    let content_length = plain_number(known.part(Part::ContentLength));
     let bodiless = matches!(method, Method::GET | Method::HEAD);
     // RFC 9110, 9.3: in these, content "has no generally defined semantics" or is none. What a web server has not announced is not waited for.
     let has_no_body = bodiless || matches!(method, Method::DELETE | Method::OPTIONS | Method::TRACE);
@@ -128,16 +119,16 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
 
-    let Target { path_and_query: original, authority, asterisk } = match known.request_uri {
-        b"" => uri::from_parts(known.script_name, known.path_info, known.query)?,
+    let Target { path_and_query: original, authority, asterisk } = match known.part(Part::RequestUri) {
+        b"" => uri::from_parts(known.part(Part::ScriptName), known.part(Part::PathInfo), known.part(Part::Query))?,
         raw => uri::from_request_uri(&vars.share(raw))?,
     };
     let mount = mount::find(&MountFacts {
         told: known.mount,
         path: original.path(),
-        script_name: known.script_name,
-        path_info: known.path_info,
-        script_filename: known.script_filename,
+        script_name: known.part(Part::ScriptName),
+        path_info: known.part(Part::PathInfo),
+        script_filename: known.part(Part::ScriptFilename),
         program: context.program,
         invents_script_name: context.profile.invents_script_name,
         ends_mount_with_slash: context.profile.ends_mount_with_slash,
@@ -146,7 +137,7 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
     let origin = origin_facts(&known, &headers, authority.as_ref(), context.trusted)?;
     let mut parts = http::Request::new(()).into_parts().0;
     parts.method = method;
-    parts.version = version(known.protocol);
+    parts.version = version(known.part(Part::Protocol));
     parts.headers = headers;
     parts.uri = if asterisk { Uri::from_static("*") } else { strip(&original, &mount)? };
     let meta = Meta {
@@ -156,7 +147,7 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
         host: origin.host,
         accept: None,
         content_length,
-        no_body: !known.chunked && content_length.map_or(has_no_body && known.content_length.is_empty(), |length| length == 0),
+        no_body: !known.chunked && content_length.map_or(has_no_body && known.part(Part::ContentLength).is_empty(), |length| length == 0),
         mount,
     };
     Ok((parts, meta))
@@ -189,9 +180,9 @@ impl<'a> Known<'a> {
             };
             match name {
                 header::HOST => self.take_host(vars, value, headers),
-                header::COOKIE => self.take(&Var::Cookie, value),
-                header::CONTENT_TYPE => self.take(&Var::ContentType, value),
-                header::CONTENT_LENGTH => self.take(&Var::ContentLength, value),
+                header::COOKIE => self.take_cookie(value),
+                header::CONTENT_TYPE => self.put(Part::ContentType, value),
+                header::CONTENT_LENGTH => self.put(Part::ContentLength, value),
                 header::TRANSFER_ENCODING => self.chunked |= is_chunked(value),
                 header::AUTHORIZATION => self.take_authorization(value, false),
                 _ if stays_behind => {}
@@ -206,25 +197,36 @@ impl<'a> Known<'a> {
             match names::find(name) {
                 Some(Var::Header(name)) if all_headers => append(headers, name.clone(), vars.share(value)),
                 Some(Var::Host) => self.take_host(vars, value, headers),
-                Some(var) => self.take(var, value),
+                Some(Var::Cookie) => self.take_cookie(value),
+                Some(Var::Part(part)) => self.put(*part, value),
+                Some(Var::Connection | Var::Header(_)) => {}
                 // What is looked for among the others begins with HTTP_, LODGER_ or REDIRECT_.
-                None if !matches!(name, [b'H' | b'L' | b'R', ..]) => {}
-                None => {
-                    // Apache passes it under REDIRECT_ after each internal redirect.
-                    let (bare, redirected) = without_redirects(name);
-                    if bare == b"LODGER_MOUNT" {
-                        self.mount = Some(value);
-                    } else if bare == b"HTTP_AUTHORIZATION" {
-                        self.take_authorization(value, redirected);
-                    } else if let Some(header) = name.strip_prefix(HEADER_PREFIX) {
-                        self.chunked |= header == b"TRANSFER_ENCODING" && is_chunked(value);
-                        if all_headers && let Some(name) = header_name(header) {
-                            append(headers, name, vars.share(value));
-                        }
+                None if matches!(name, [b'H' | b'L' | b'R', ..]) => {
+                    if let Some(name) = self.take_other(name, value).filter(|_| all_headers) {
+                        append(headers, name, vars.share(value));
                     }
                 }
+                None => {}
             }
         }
+    }
+
+    /// Takes a variable that has no place in the table, and tells which header it is.
+    #[inline(never)]
+    fn take_other(&mut self, name: &[u8], value: &'a [u8]) -> Option<HeaderName> {
+        // Apache passes it under REDIRECT_ after each internal redirect.
+        let (bare, redirected) = without_redirects(name);
+        if bare == b"LODGER_MOUNT" {
+            self.mount = Some(value);
+            return None;
+        }
+        if bare == b"HTTP_AUTHORIZATION" {
+            self.take_authorization(value, redirected);
+            return None;
+        }
+        let header = name.strip_prefix(HEADER_PREFIX)?;
+        self.chunked |= header == b"TRANSFER_ENCODING" && is_chunked(value);
+        header_name(header)
     }
 
     /// The first is the host, and all have to be the same.
@@ -241,25 +243,18 @@ impl<'a> Known<'a> {
         }
     }
 
-    fn take(&mut self, var: &Var, value: &'a [u8]) {
-        match var {
-            Var::Method => self.method = Some(value),
-            Var::RequestUri => self.request_uri = value,
-            Var::Protocol => self.protocol = value,
-            Var::ScriptName => self.script_name = value,
-            Var::ScriptFilename => self.script_filename = value,
-            Var::PathInfo => self.path_info = value,
-            Var::Query => self.query = value,
-            Var::ContentType => self.content_type = value,
-            Var::ContentLength => self.content_length = value,
-            Var::Https => self.https = value,
-            Var::RequestScheme => self.request_scheme = value,
-            Var::RemoteAddr => self.remote_addr = value,
-            Var::RemotePort => self.remote_port = value,
-            Var::ServerAddr => self.server_addr = value,
-            Var::Cookie => (self.cookie, self.cookies) = (value, self.cookies + 1),
-            Var::Host | Var::Connection | Var::Header(_) => {}
+    fn take_cookie(&mut self, value: &'a [u8]) {
+        (self.cookie, self.cookies) = (value, self.cookies + 1);
+    }
+
+    fn put(&mut self, part: Part, value: &'a [u8]) {
+        if let Some(place) = self.parts.get_mut(part as usize) {
+            *place = value;
         }
+    }
+
+    fn part(&self, part: Part) -> &'a [u8] {
+        self.parts.get(part as usize).copied().unwrap_or_default()
     }
 }
 
@@ -367,14 +362,14 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
         // RFC 9112, 3.2: a server MUST respond with 400 to a message "that contains more than one Host header field line".
         return Err(VarError::Host);
     }
-    let ip = ip_addr(known.remote_addr);
+    let ip = ip_addr(known.part(Part::RemoteAddr));
     let trusted = ip.is_some_and(|ip| ip.is_loopback() || is_same_addr(ip, known) || proxies.is_some_and(|proxies| proxies.holds(ip)));
     let forwarded = |name| trusted.then(|| last_of(headers, name)).flatten();
     let https = match forwarded(&X_FORWARDED_PROTO) {
         Some(proto) => proto.eq_ignore_ascii_case(b"https"),
-        None => known.request_scheme.eq_ignore_ascii_case(b"https") || !known.https.is_empty() && !known.https.eq_ignore_ascii_case(b"off"),
+        None => known.part(Part::RequestScheme).eq_ignore_ascii_case(b"https") || !known.part(Part::Https).is_empty() && !known.part(Part::Https).eq_ignore_ascii_case(b"off"),
     };
-    let port = plain_number(known.remote_port).and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
+    let port = plain_number(known.part(Part::RemotePort)).and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
     let remote_addr = match forwarded(&X_FORWARDED_FOR).and_then(ip_addr) {
         Some(client) => Some(SocketAddr::new(client, 0)),
         None => ip.map(|ip| SocketAddr::new(ip, port)),
@@ -391,7 +386,7 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
 
 /// Whether the peer of the web server has the address of the web server. There is one way to write an address of the old kind.
 fn is_same_addr(peer: IpAddr, known: &Known<'_>) -> bool {
-    known.server_addr == known.remote_addr || known.server_addr.contains(&b':') && ip_addr(known.server_addr) == Some(peer)
+    known.part(Part::ServerAddr) == known.part(Part::RemoteAddr) || known.part(Part::ServerAddr).contains(&b':') && ip_addr(known.part(Part::ServerAddr)) == Some(peer)
 }
 
 /// What fronts add. To look for a header by its text takes as long again as to find it.
@@ -428,7 +423,7 @@ pub(super) fn host(value: &[u8]) -> Result<String, VarError> {
 /// Whether a host is a name such as most sites have, in which nothing can be misread.
 fn is_plain_name(value: &[u8]) -> bool {
     const LONGEST: usize = 253;
-    (1..=LONGEST).contains(&value.len()) && value.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+    (1..=LONGEST).contains(&value.len()) && value.iter().all(|byte| matches!(byte | 0x20, b'a'..=b'z') || matches!(byte, b'0'..=b'9' | b'.' | b'-'))
 }
 
 /// An address, or `None` for what nginx says of a Unix client (`unix:`).

@@ -31,15 +31,21 @@ impl Outbox {
     }
 
     /// Appends a copy of `bytes`.
+    #[inline]
     pub(crate) fn put_slice(&mut self, bytes: &[u8]) {
-        if self.tail.capacity() == 0 {
-            self.tail.reserve(FIRST.max(bytes.len()));
+        if self.tail.capacity() - self.tail.len() < bytes.len() {
+            self.make_room(bytes.len());
         }
+        self.tail.extend_from_slice(bytes);
+    }
+
+    #[cold]
+    fn make_room(&mut self, len: usize) {
         // A peer that never takes all must not make it grow by all that it has taken.
         if self.gone > COPY_BELOW && self.gone > self.tail.len() / 2 {
             self.tail.drain(..std::mem::take(&mut self.gone));
         }
-        self.tail.extend_from_slice(bytes);
+        self.tail.reserve(if self.tail.capacity() == 0 { FIRST.max(len) } else { len });
     }
 
     /// Appends `bytes`, without copying them when they are large.

@@ -212,8 +212,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
         if self.input.is_empty() && self.exchanges.is_empty() {
             // Only a peer that has said all that it had to say may be about to close. One that is in the middle of something is held to its limits.
-            self.put_off = self.is_between_requests() && !self.shared.stop.is_cancelled() && self.link.puts_off(cx);
+            self.put_off = self.link.may_put_off() && self.is_between_requests() && !self.shared.stop.is_cancelled();
             if self.put_off {
+                self.link.put_off(cx);
                 self.exchanges.release();
                 return self.spare_buffers();
             }

@@ -27,9 +27,11 @@ pub(crate) trait Link: AsyncRead + AsyncWrite + Unpin {
     /// Ready when there is something to read, or when that has to be found out by reading, without a buffer to read it into.
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Whether it is too early to wait for something to read: the peer may be about to close. The task is woken when everybody else has had a turn, and
-    /// [`poll_readable`](Self::poll_readable) is ready then.
-    fn puts_off(&mut self, cx: &Context<'_>) -> bool;
+    /// Whether it is too early to wait for something to read: the peer may be about to close.
+    fn may_put_off(&self) -> bool;
+
+    /// Puts the wait off, which may be done once: the task is woken when everybody else has had a turn, and [`poll_readable`](Self::poll_readable) is ready then.
+    fn put_off(&mut self, cx: &Context<'_>);
 
     /// Copies what comes next into `buf` and leaves it in the socket. Ready with at least `wanted` bytes, or with fewer when no more will come.
     fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut [u8], wanted: usize) -> Poll<io::Result<usize>>;
@@ -195,11 +197,15 @@ impl Link for Socket {
         ready
     }
 
-    fn puts_off(&mut self, cx: &Context<'_>) -> bool {
-        let Watch::Not { readable: readable @ false, .. } = &mut self.watch else { return false };
-        *readable = true;
-        cx.waker().wake_by_ref();
-        true
+    fn may_put_off(&self) -> bool {
+        matches!(self.watch, Watch::Not { readable: false, .. })
+    }
+
+    fn put_off(&mut self, cx: &Context<'_>) {
+        if let Watch::Not { readable, .. } = &mut self.watch {
+            *readable = true;
+            cx.waker().wake_by_ref();
+        }
     }
 
     fn poll_peek(&mut self, cx: &mut Context<'_>, buf: &mut [u8], wanted: usize) -> Poll<io::Result<usize>> {
@@ -282,7 +288,11 @@ mod tests {
     }
 
     async fn puts_off(socket: &mut Socket) -> bool {
-        poll_fn(|cx| Poll::Ready(socket.puts_off(cx))).await
+        let may = socket.may_put_off();
+        if may {
+            poll_fn(|cx| Poll::Ready(socket.put_off(cx))).await;
+        }
+        may
     }
 
     #[tokio::test]

@@ -146,9 +146,11 @@ impl Link for Stdio {
         }
     }
 
-    fn puts_off(&mut self, _cx: &Context<'_>) -> bool {
+    fn may_put_off(&self) -> bool {
         false
     }
+
+    fn put_off(&mut self, _cx: &Context<'_>) {}
 
     /// Only protocols of sockets ask for it.
     fn poll_peek(&mut self, _cx: &mut Context<'_>, _buf: &mut [u8], _wanted: usize) -> Poll<io::Result<usize>> {

@@ -259,10 +259,9 @@ impl Connection {
     fn end(&mut self, id: RequestId, out: &mut Outbox) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         let status = if stream.role.is_none() { FCGI_UNKNOWN_ROLE } else { FCGI_REQUEST_COMPLETE };
-        out.put_slice(&record_head(RecordType::STDOUT, id, 0));
-        out.put_slice(&record_head(RecordType::END_REQUEST, id, 8));
         // appStatus is always 0: OpenLiteSpeed turns anything else into a 500, all others ignore it.
-        out.put_slice(&[0, 0, 0, 0, status, 0, 0, 0]);
+        let pieces = [record_head(RecordType::STDOUT, id, 0), record_head(RecordType::END_REQUEST, id, 8), [0, 0, 0, 0, status, 0, 0, 0]];
+        out.put_slice(pieces.as_flattened());
         // Nobody knows whether the end of an empty STDIN still follows an Authorizer. It is waited for only where closing before it came would be a reset.
         let nothing_follows = stream.input_ended() || stream.keep_conn && stream.role == Some(Role::Authorizer);
         let keep_conn = stream.keep_conn;

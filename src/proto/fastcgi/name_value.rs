@@ -18,35 +18,40 @@ pub(crate) fn decode(bytes: &[u8], max: usize) -> Result<Vec<PairSpan>, PairErro
     u32::try_from(bytes.len()).map_err(|_| PairError::Malformed)?;
     // The shortest pair takes two bytes; about 30 is usual, so that one allocation is enough for ordinary requests.
     let mut pairs = Vec::with_capacity(max.min(bytes.len() / 32 + 8));
-    let (mut rest, mut at) = (bytes, 0);
-    loop {
-        let (name_len, value_len, head_len, content) = match rest {
-            [] => return Ok(pairs),
+    let mut at = 0;
+    while let Some(&name_len) = bytes.get(at) {
+        let (name, name_len, value_len) = match bytes.get(at + 1) {
             // Nearly every pair is of this form.
-            [name @ 0..0x80, value @ 0..0x80, content @ ..] => (u32::from(*name), u32::from(*value), 2, content),
-            _ => {
-                let (name, name_head) = length(rest)?;
-                let behind_name = rest.get(name_head as usize..).unwrap_or_default();
-                let (value, value_head) = length(behind_name)?;
-                (name, value, name_head + value_head, behind_name.get(value_head as usize..).unwrap_or_default())
-            }
+            Some(&value_len) if (name_len | value_len) < 0x80 => (at + 2, name_len.into(), value_len.into()),
+            _ => long_head(bytes, at)?,
         };
-        rest = content.get((name_len + value_len) as usize..).ok_or(PairError::Malformed)?;
+        let value = name + name_len;
+        let next = value + value_len;
+        if next > bytes.len() {
+            return Err(PairError::Malformed);
+        }
         if pairs.len() == max {
             return Err(PairError::TooMany);
         }
-        let name = at + head_len;
-        let value = name + name_len;
-        at = value + value_len;
-        pairs.push((name..value, value..at));
+        pairs.push((name as u32..value as u32, value as u32..next as u32));
+        at = next;
     }
+    Ok(pairs)
 }
 
-/// The length at the start of `bytes`, at most 2^31 - 1, and how many bytes it takes.
-fn length(bytes: &[u8]) -> Result<(u32, u32), PairError> {
-    match *bytes {
-        [short @ 0..0x80, ..] => Ok((short.into(), 1)),
-        [b3, b2, b1, b0, ..] => Ok((u32::from_be_bytes([b3 & 0x7F, b2, b1, b0]), 4)),
+/// Where the name of the pair at `at` begins, behind its two lengths, and what they are. Neither is longer than all bytes, so that nobody has to fear to add them.
+#[cold]
+fn long_head(bytes: &[u8], at: usize) -> Result<(usize, usize, usize), PairError> {
+    let (name_len, value_at) = length(bytes, at)?;
+    let (value_len, name_at) = length(bytes, value_at)?;
+    if name_len.max(value_len) > bytes.len() { Err(PairError::Malformed) } else { Ok((name_at, name_len, value_len)) }
+}
+
+/// The length at `at`, at most 2^31 - 1, and where it ends.
+fn length(bytes: &[u8], at: usize) -> Result<(usize, usize), PairError> {
+    match *bytes.get(at..).unwrap_or_default() {
+        [short @ 0..0x80, ..] => Ok((short.into(), at + 1)),
+        [b3, b2, b1, b0, ..] => Ok((u32::from_be_bytes([b3 & 0x7F, b2, b1, b0]) as usize, at + 4)),
         _ => Err(PairError::Malformed),
     }
 }
