@@ -43,6 +43,7 @@ struct Readme;
 
 // In reading order: along the way of a request first.
 mod gateway;
+mod pairs;
 mod proto;
 mod cgi;
 mod transport;

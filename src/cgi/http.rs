@@ -1,7 +1,7 @@
 //! The head of an HTTP request to the request that an app sees: the same rules as for variables, for a web server that speaks HTTP.
 
 use super::{
-    PairSpan, cookie,
+    cookie,
     known::{self, Meaning},
     mount::{self, MountFacts},
     request::{
@@ -9,7 +9,7 @@ use super::{
     },
     uri,
 };
-use crate::profile::Profile;
+use crate::{pairs::PairSpan, profile::Profile};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header,

@@ -14,11 +14,9 @@ mod uri;
 
 pub(crate) use mount::Executable;
 
+use crate::pairs::{PairSpan, Pairs, cut};
 use bytes::Bytes;
-use std::{borrow::Cow, ops::Range, sync::OnceLock};
-
-/// A name and a value, as ranges of one buffer.
-type PairSpan = (Range<u32>, Range<u32>);
+use std::{borrow::Cow, sync::OnceLock};
 
 /// Everything that the web server said about a request: its variables in the order they came, as bytes, duplicates kept.
 ///
@@ -32,7 +30,7 @@ type PairSpan = (Range<u32>, Range<u32>);
 pub struct CgiVars {
     bytes: Bytes,
     /// The variables that the web server sent as such.
-    pairs: Vec<PairSpan>,
+    pairs: Pairs,
     /// The headers as the client wrote them, where the protocol carries them in the place of their variables.
     headers: Option<Vec<PairSpan>>,
     /// Everything as variables, made when somebody asks for one that stands for a header, or for all.
@@ -48,11 +46,11 @@ const WITHOUT_PREFIX: [(&[u8], &[u8]); 2] = [(b"content-type", b"CONTENT_TYPE"),
 impl CgiVars {
     /// No variables at all.
     pub(crate) const fn new() -> Self {
-        Self { bytes: Bytes::new(), pairs: Vec::new(), headers: None, all: OnceLock::new() }
+        Self { bytes: Bytes::new(), pairs: Pairs::Spans(Vec::new()), headers: None, all: OnceLock::new() }
     }
 
-    /// Variables, and headers as the client wrote them, whose names and values are ranges of `bytes`. A range that points elsewhere reads as empty.
-    pub(crate) fn from_spans(bytes: Bytes, pairs: Vec<PairSpan>, headers: Option<Vec<PairSpan>>) -> Self {
+    /// Variables, and headers as the client wrote them, whose names and values lie in `bytes`. A range that points elsewhere reads as empty.
+    pub(crate) fn from_parts(bytes: Bytes, pairs: Pairs, headers: Option<Vec<PairSpan>>) -> Self {
         Self { bytes, pairs, headers, all: OnceLock::new() }
     }
 
@@ -64,18 +62,14 @@ impl CgiVars {
             bytes.extend_from_slice(piece);
             start..u32::try_from(bytes.len()).unwrap_or(u32::MAX)
         };
-        let pairs = pairs.into_iter().map(|(name, value)| (append(name.as_ref()), append(value.as_ref()))).collect();
-        Self::from_spans(bytes.into(), pairs, None)
+        let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| (append(name.as_ref()), append(value.as_ref()))).collect();
+        Self::from_parts(bytes.into(), pairs.into(), None)
     }
 
     /// The value of the variable `name`, to the letter; of one that is repeated the last, which is the one that was meant when a web server is configured
     /// to set it twice.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
-        let name = name.as_ref();
-        let vars = self.with(name);
-        // The lengths tell most names apart without a look at them.
-        let named = |(other, _): &&PairSpan| other.len() == name.len() && vars.cut(other) == name;
-        vars.pairs.iter().rev().find(named).map(|(_, value)| vars.cut(value))
+        self.get_all(name).last()
     }
 
     /// All values of the variable `name`, in order. Some web servers repeat a variable when a request header is repeated.
@@ -105,23 +99,19 @@ impl CgiVars {
         self.bytes.len()
     }
 
-    /// What [`from_spans`](Self::from_spans) takes.
-    pub(crate) fn into_spans(self) -> (Bytes, Vec<PairSpan>, Option<Vec<PairSpan>>) {
+    /// What [`from_parts`](Self::from_parts) takes.
+    pub(crate) fn into_parts(self) -> (Bytes, Pairs, Option<Vec<PairSpan>>) {
         (self.bytes, self.pairs, self.headers)
     }
 
     /// The variables that the web server sent as such.
     fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.at(&self.pairs)
+        self.pairs.iter(&self.bytes)
     }
 
     /// The headers as the client wrote them, where the protocol carries them. They are taken instead of the `HTTP_*` variables, in which `X_Y` and `X-Y` are one.
     fn headers(&self) -> Option<impl Iterator<Item = (&[u8], &[u8])>> {
-        self.headers.as_ref().map(|written| self.at(written))
-    }
-
-    fn at<'a>(&'a self, pairs: &'a [PairSpan]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        pairs.iter().map(|(name, value)| (self.cut(name), self.cut(value)))
+        self.headers.as_ref().map(|written| written.iter().map(|(name, value)| (cut(&self.bytes, name), cut(&self.bytes, value))))
     }
 
     /// Everything as variables, those that CGI makes of headers (RFC 3875, 4.1.18) behind the others. Few handlers ask for them, and to make them costs as much as to read the others.
@@ -146,10 +136,6 @@ impl CgiVars {
     /// With anything else: what [`iter`](Self::iter) and the like tell may lie in other bytes.
     fn share(&self, piece: &[u8]) -> Bytes {
         self.bytes.slice_ref(piece)
-    }
-
-    fn cut(&self, range: &Range<u32>) -> &[u8] {
-        self.bytes.get(range.start as usize..range.end as usize).unwrap_or_default()
     }
 }
 
@@ -182,9 +168,9 @@ mod tests {
         let sent = [("REMOTE_USER", "ann"), ("PATH", "/bin")];
         let headers =
             [("Content-Type", "text/x"), ("content-length", "5"), ("X-Y", "1"), ("X_Y", "2"), ("x-y", "3"), ("Content_Length", "9"), ("E", "")];
-        let (bytes, mut pairs, _) = CgiVars::from_pairs(sent.into_iter().chain(headers)).into_spans();
+        let (bytes, Pairs::Spans(mut pairs), _) = CgiVars::from_pairs(sent.into_iter().chain(headers)).into_parts() else { panic!() };
         let written = pairs.split_off(sent.len());
-        let vars = CgiVars::from_spans(bytes, pairs, Some(written));
+        let vars = CgiVars::from_parts(bytes, pairs.into(), Some(written));
         let made = ["CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_X_Y", "HTTP_X_Y", "HTTP_X_Y", "HTTP_CONTENT_LENGTH", "HTTP_E"];
         let all = CgiVars::from_pairs(sent.into_iter().chain(made.into_iter().zip(headers.map(|(_, value)| value))));
         for name in ["REMOTE_USER", "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_X_Y", "HTTP_E", "X-Y", "HTTP_NONE", ""] {

@@ -367,7 +367,10 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
     let forwarded = |name| trusted.then(|| last_of(headers, name)).flatten();
     let https = match forwarded(&X_FORWARDED_PROTO) {
         Some(proto) => proto.eq_ignore_ascii_case(b"https"),
-        None => known.part(Part::RequestScheme).eq_ignore_ascii_case(b"https") || !known.part(Part::Https).is_empty() && !known.part(Part::Https).eq_ignore_ascii_case(b"off"),
+        None => {
+            known.part(Part::RequestScheme).eq_ignore_ascii_case(b"https")
+                || !known.part(Part::Https).is_empty() && !known.part(Part::Https).eq_ignore_ascii_case(b"off")
+        }
     };
     let port = plain_number(known.part(Part::RemotePort)).and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
     let remote_addr = match forwarded(&X_FORWARDED_FOR).and_then(ip_addr) {
@@ -386,7 +389,8 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
 
 /// Whether the peer of the web server has the address of the web server. There is one way to write an address of the old kind.
 fn is_same_addr(peer: IpAddr, known: &Known<'_>) -> bool {
-    known.part(Part::ServerAddr) == known.part(Part::RemoteAddr) || known.part(Part::ServerAddr).contains(&b':') && ip_addr(known.part(Part::ServerAddr)) == Some(peer)
+    known.part(Part::ServerAddr) == known.part(Part::RemoteAddr)
+        || known.part(Part::ServerAddr).contains(&b':') && ip_addr(known.part(Part::ServerAddr)) == Some(peer)
 }
 
 /// What fronts add. To look for a header by its text takes as long again as to find it.
@@ -459,14 +463,14 @@ pub(crate) fn cgi_body(vars: &CgiVars) -> Result<CgiBody, VarError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile;
+    use crate::{pairs::Pairs, profile};
 
     /// A request with more variables and with headers that the client wrote, or with the variables that stand for them.
     fn request(more: &[(&str, &str)], headers: &[(&str, &str)], is_written: bool) -> Result<(Parts, Meta), VarError> {
         let sent = [&[("REQUEST_METHOD", "DELETE"), ("REQUEST_URI", "/"), ("REMOTE_ADDR", "127.0.0.1")], more].concat();
-        let (bytes, mut pairs, _) = CgiVars::from_pairs(sent.iter().chain(headers).copied()).into_spans();
+        let (bytes, Pairs::Spans(mut pairs), _) = CgiVars::from_pairs(sent.iter().chain(headers).copied()).into_parts() else { panic!() };
         let written = pairs.split_off(sent.len());
-        let vars = CgiVars::from_spans(bytes, pairs, Some(written));
+        let vars = CgiVars::from_parts(bytes, pairs.into(), Some(written));
         let vars = if is_written { vars } else { CgiVars::from_pairs(vars.iter()) };
         parts_from_vars(&vars, &Context { program: None, profile: &profile::UNKNOWN, trusted: None })
     }

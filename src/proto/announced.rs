@@ -78,7 +78,7 @@ impl<D: Dialect> Announced<D> {
             Err(NotOneLength) => return Ok(self.refuse(Refusal::ParamsMalformed)),
         };
         self.state = State::Body(Plain::body(BodyLength::Exact(length)));
-        Ok(plain::request(Params { bytes: head, pairs, headers: None }))
+        Ok(plain::request(Params { bytes: head, pairs: pairs.into(), headers: None }))
     }
 }
 

@@ -91,8 +91,8 @@ fn run<W: Wire>(mut wire: W, request: &[u8], step: usize) -> Result<Run<W>, Viol
 }
 
 fn vars_of(params: &Params) -> Vec<(String, String)> {
-    let cut = |range: &std::ops::Range<u32>| String::from_utf8(params.bytes[range.start as usize..range.end as usize].to_vec()).unwrap();
-    params.pairs.iter().map(|(name, value)| (cut(name), cut(value))).collect()
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    params.pairs.iter(&params.bytes).map(|(name, value)| (text(name), text(value))).collect()
 }
 
 /// The variables, the body and whether it is whole.

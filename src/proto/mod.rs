@@ -15,21 +15,20 @@ pub(crate) mod uwsgi;
 
 pub(crate) use outbox::Outbox;
 
-use crate::profile::Abort;
+use crate::{
+    pairs::{PairSpan, Pairs},
+    profile::Abort,
+};
 use bytes::{Bytes, BytesMut};
-use std::ops::Range;
 
 /// The number that tells requests on one connection apart.
 pub(crate) type RequestId = u16;
-
-/// A name and a value, as ranges of [`Params::bytes`].
-pub(crate) type PairSpan = (Range<u32>, Range<u32>);
 
 /// The variables of a request as they came, and the headers where they came beside them; in order, duplicates kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Params {
     pub(crate) bytes: Bytes,
-    pub(crate) pairs: Vec<PairSpan>,
+    pub(crate) pairs: Pairs,
     /// The request headers as the client wrote them, where the protocol carries them in the place of their variables: ranges of the same bytes.
     pub(crate) headers: Option<Vec<PairSpan>>,
 }

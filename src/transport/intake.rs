@@ -111,7 +111,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
 
     fn begin(&mut self, id: RequestId, keep_conn: bool, role: Role, params: Params, body_ended: bool) {
         let Params { bytes, pairs, headers } = params;
-        let vars = CgiVars::from_spans(bytes, pairs, headers);
+        let vars = CgiVars::from_parts(bytes, pairs, headers);
         let profile = self.profile_of(&vars, keep_conn);
         let (mut parts, mut meta) = match self.request_of(&vars, profile) {
             Ok(mapped) => mapped,

@@ -55,7 +55,7 @@ fn sorted(headers: Vec<(String, String)>) -> Vec<(String, String)> {
 
 fn seen(params: Params, gateway: Gateway, keep_conn: bool) -> Seen {
     let Params { bytes, pairs, headers } = params;
-    let vars = CgiVars::from_spans(bytes, pairs, headers);
+    let vars = CgiVars::from_parts(bytes, pairs, headers);
     let profile = choose_profile(gateway, Ownership::Shared, &vars, keep_conn);
     assert_eq!(profile.name(), "openlitespeed");
     let context = Context { program: Some(&Executable::new("/home/user/bin/app".into())), profile, trusted: None };

@@ -210,7 +210,7 @@ pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, 
         Ok(CgiBody::UntilEof) => BodyLength::UntilEof,
     };
     let link = Stdio { input: End::new(input, Interest::READABLE), output: End::new(output, Interest::WRITABLE) };
-    let (bytes, pairs, headers) = vars.into_spans();
+    let (bytes, pairs, headers) = vars.into_parts();
     let outcome = drive(link, Plain::new(Params { bytes, pairs, headers }, length), Gateway::Cgi, app, shared).await;
     Ok(outcome == Outcome::Fine)
 }

@@ -83,8 +83,8 @@ fn uses(code: &str) -> Vec<String> {
 
 /// Who may use whom; the table of docs/architecture.md.
 const MAY_USE: &[(&str, &[&str], &[&str])] = &[
-    ("proto", &["proto", "limits", "profile"], &["tokio::", "http::", "tracing", "std::net", "std::os"]),
-    ("cgi", &["cgi", "limits", "page", "profile", "trust"], &["tokio::", "proto::"]),
+    ("proto", &["proto", "limits", "pairs", "profile"], &["tokio::", "http::", "tracing", "std::net", "std::os"]),
+    ("cgi", &["cgi", "limits", "page", "pairs", "profile", "trust"], &["tokio::", "proto::"]),
     ("gateway", &["gateway", "cgi", "diagnostic", "error", "sys", "profile"], &["proto::", "tokio::"]),
     ("config", &["config", "diagnostic", "limits", "profile"], &["tokio::", "cli::"]),
     ("diagnostic", &["diagnostic", "limits"], &["tokio::", "handler::", "cli::"]),

@@ -92,8 +92,9 @@ impl Server {
         let (kind, begin) = self.record().await.unwrap();
         assert_eq!((kind, &begin[..2]), (RecordType::BEGIN_REQUEST, &[0, 1][..]));
         let params = self.stream_of(RecordType::PARAMS).await;
-        let cut = |range: std::ops::Range<u32>| String::from_utf8(params[range.start as usize..range.end as usize].to_vec()).unwrap();
-        let vars = name_value::decode(&params, 100).unwrap().into_iter().map(|(name, value)| (cut(name), cut(value))).collect();
+        assert!(name_value::count(&params, 100).is_ok());
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let vars = name_value::Encoded::new(&params).map(|(name, value)| (text(name), text(value))).collect();
         Seen { flags: begin[2], vars, body: self.stream_of(RecordType::STDIN).await }
     }
 

@@ -3,12 +3,13 @@
 use super::{
     FCGI_KEEP_CONN, FCGI_REQUEST_COMPLETE, FCGI_UNKNOWN_ROLE, Record, RecordCodec, RecordType,
     codec::RecordError,
-    name_value::{self, PairError},
+    name_value::{self, Encoded, PairError},
     record_head, role_of,
     stream::{Gathered, Phase, Stream, Streams},
 };
 use crate::{
     limits::Limits,
+    pairs::Pairs,
     proto::{Event, Outbox, Params, Refusal, RequestId, ResponsePart, Rest, Role, Violation, Wire},
 };
 use bytes::{Bytes, BytesMut};
@@ -88,11 +89,10 @@ impl Connection {
     fn answer_values(&self, asked: &Bytes, out: &mut Outbox) {
         let known: [(&[u8], usize); 3] =
             [(b"FCGI_MAX_CONNS", self.limits.requests), (b"FCGI_MAX_REQS", self.limits.requests), (b"FCGI_MPXS_CONNS", 1)];
-        let names = name_value::decode(asked, self.limits.params_pairs).unwrap_or_default();
+        let are_pairs = name_value::count(asked, self.limits.params_pairs).is_ok();
         let mut answered = [false; 3];
         let mut content = BytesMut::new();
-        for (name, _) in names {
-            let name = asked.get(name.start as usize..name.end as usize).unwrap_or_default();
+        for (name, _) in Encoded::new(asked).filter(|_| are_pairs) {
             for ((known, value), answered) in known.iter().zip(&mut answered) {
                 if name == *known && !std::mem::replace(answered, true) {
                     let mut digits = itoa::Buffer::new();
@@ -166,15 +166,15 @@ impl Connection {
         }
         let bytes = params.finish();
         self.params_held -= bytes.len() + *early_len;
-        match name_value::decode(&bytes, self.limits.params_pairs) {
-            Ok(pairs) => {
+        match name_value::count(&bytes, self.limits.params_pairs) {
+            Ok(count) => {
                 self.told_later.append(early);
                 let role = stream.role.unwrap_or_default();
                 if role == Role::Authorizer {
                     self.told_later.push_back(Event::BodyEnd { id });
                 }
                 stream.phase = Phase::Working;
-                Some(Event::Request { id, keep_conn: stream.keep_conn, role, params: Params { bytes, pairs, headers: None } })
+                Some(Event::Request { id, keep_conn: stream.keep_conn, role, params: Params { bytes, pairs: Pairs::Encoded(count), headers: None } })
             }
             Err(error) => {
                 stream.phase = Phase::Refused;

@@ -1,6 +1,6 @@
 //! Name-value pairs (specification 3.4): each length is one byte, or four with the highest bit set.
 
-use crate::proto::PairSpan;
+pub(crate) use crate::pairs::Encoded;
 use bytes::BytesMut;
 
 /// Why a sequence of pairs cannot be used.
@@ -12,47 +12,14 @@ pub(crate) enum PairError {
     TooMany,
 }
 
-/// Finds the pairs in `bytes`, at most `max` of them. Nothing is copied or allocated by a length that a peer claims.
-pub(crate) fn decode(bytes: &[u8], max: usize) -> Result<Vec<PairSpan>, PairError> {
-    // Positions are kept as `u32`; those of the pairs below cannot pass the end.
-    u32::try_from(bytes.len()).map_err(|_| PairError::Malformed)?;
-    // The shortest pair takes two bytes; about 30 is usual, so that one allocation is enough for ordinary requests.
-    let mut pairs = Vec::with_capacity(max.min(bytes.len() / 32 + 8));
-    let mut at = 0;
-    while let Some(&name_len) = bytes.get(at) {
-        let (name, name_len, value_len) = match bytes.get(at + 1) {
-            // Nearly every pair is of this form.
-            Some(&value_len) if (name_len | value_len) < 0x80 => (at + 2, name_len.into(), value_len.into()),
-            _ => long_head(bytes, at)?,
-        };
-        let value = name + name_len;
-        let next = value + value_len;
-        if next > bytes.len() {
-            return Err(PairError::Malformed);
-        }
-        if pairs.len() == max {
-            return Err(PairError::TooMany);
-        }
-        pairs.push((name as u32..value as u32, value as u32..next as u32));
-        at = next;
-    }
-    Ok(pairs)
-}
-
-/// Where the name of the pair at `at` begins, behind its two lengths, and what they are. Neither is longer than all bytes, so that nobody has to fear to add them.
-#[cold]
-fn long_head(bytes: &[u8], at: usize) -> Result<(usize, usize, usize), PairError> {
-    let (name_len, value_at) = length(bytes, at)?;
-    let (value_len, name_at) = length(bytes, value_at)?;
-    if name_len.max(value_len) > bytes.len() { Err(PairError::Malformed) } else { Ok((name_at, name_len, value_len)) }
-}
-
-/// The length at `at`, at most 2^31 - 1, and where it ends.
-fn length(bytes: &[u8], at: usize) -> Result<(usize, usize), PairError> {
-    match *bytes.get(at..).unwrap_or_default() {
-        [short @ 0..0x80, ..] => Ok((short.into(), at + 1)),
-        [b3, b2, b1, b0, ..] => Ok((u32::from_be_bytes([b3 & 0x7F, b2, b1, b0]) as usize, at + 4)),
-        _ => Err(PairError::Malformed),
+/// Counts the pairs in `bytes`, which have to be pairs to the last byte and at most `max`. Nothing is copied or allocated by a length that a peer claims.
+pub(crate) fn count(bytes: &[u8], max: usize) -> Result<usize, PairError> {
+    let mut pairs = Encoded::new(bytes);
+    let count = pairs.by_ref().count();
+    match () {
+        () if !pairs.is_at_end() => Err(PairError::Malformed),
+        () if count > max => Err(PairError::TooMany),
+        () => Ok(count),
     }
 }
 
@@ -84,8 +51,9 @@ mod tests {
     type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
     fn texts(bytes: &[u8]) -> Result<Pairs, PairError> {
-        let cut = |range: std::ops::Range<u32>| bytes[range.start as usize..range.end as usize].to_vec();
-        Ok(decode(bytes, 100)?.into_iter().map(|(name, value)| (cut(name), cut(value))).collect())
+        let pairs: Pairs = Encoded::new(bytes).map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        assert_eq!(count(bytes, 100)?, pairs.len());
+        Ok(pairs)
     }
 
     #[test]
@@ -105,8 +73,9 @@ mod tests {
 
     #[test]
     fn more_pairs_than_allowed_are_refused() {
-        assert_eq!(decode(b"\0\0\0\0\0\0", 2), Err(PairError::TooMany));
-        assert_eq!(decode(b"\0\0\0\0\0\0", 3).map(|pairs| pairs.len()), Ok(3));
+        assert_eq!(count(b"\0\0\0\0\0\0", 2), Err(PairError::TooMany));
+        assert_eq!(count(b"\0\0\0\0\0\0", 3), Ok(3));
+        assert_eq!(count(b"\0\0\0\0\x01", 2), Err(PairError::Malformed), "what is behind them is none");
     }
 
     proptest! {
@@ -121,9 +90,9 @@ mod tests {
 
         #[test]
         fn any_bytes_are_pairs_inside_the_bytes_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            if let Ok(pairs) = decode(&bytes, 100) {
-                prop_assert!(pairs.iter().all(|(name, value)| name.end <= value.start && value.end as usize <= bytes.len()));
-            }
+            let walked: usize = Encoded::new(&bytes).map(|(name, value)| 2 + name.len() + value.len()).sum();
+            prop_assert!(walked <= bytes.len());
+            prop_assert!(count(&bytes, 200).is_err() || Encoded::new(&bytes).all(|(name, value)| name.len() + value.len() < bytes.len()));
         }
     }
 }

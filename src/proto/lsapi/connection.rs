@@ -113,7 +113,7 @@ impl Connection {
         self.state = if left == 0 { State::Whole { told: false } } else { State::Body { left } };
         // No other request can stand behind this body before its response has ended, so a handler that does not read it holds up nobody.
         let keep_conn = false;
-        let params = Params { bytes: packet.freeze(), pairs, headers: Some(headers) };
+        let params = Params { bytes: packet.freeze(), pairs: pairs.into(), headers: Some(headers) };
         Ok(Some(Event::Request { id: ID, keep_conn, role: Role::Responder, params }))
     }
 

@@ -3,6 +3,7 @@
 use super::Connection;
 use crate::{
     limits::Limits,
+    pairs::{PairSpan, Pairs},
     proto::{
         Event, Outbox, Params, Refusal, ResponsePart, Rest, Violation, Wire as _,
         lsapi::{
@@ -88,8 +89,15 @@ fn cut<'a>(params: &'a Params, range: &std::ops::Range<u32>) -> &'a [u8] {
     &params.bytes[range.start as usize..range.end as usize]
 }
 
-fn text(params: &Params, pairs: &[(std::ops::Range<u32>, std::ops::Range<u32>)]) -> Vec<Pair> {
+fn text(params: &Params, pairs: &[PairSpan]) -> Vec<Pair> {
     pairs.iter().map(|(name, value)| (cut(params, name).to_vec(), cut(params, value).to_vec())).collect()
+}
+
+fn spans(params: &Params) -> &[PairSpan] {
+    match &params.pairs {
+        Pairs::Spans(spans) => spans,
+        Pairs::Encoded(_) => panic!("LSAPI has another form"),
+    }
 }
 
 fn params(mut events: Vec<Event>) -> Params {
@@ -114,7 +122,7 @@ fn headers_stay_as_they_were_written() {
     let begin = Begin { headers: pairs(&headers), body_len: 5, ..request() };
     let params = params(events(&begin).unwrap());
     assert_eq!(text(&params, params.headers.as_ref().unwrap()), pairs(&headers));
-    assert_eq!(text(&params, &params.pairs), begin.env);
+    assert_eq!(text(&params, spans(&params)), begin.env);
 }
 
 #[test]
@@ -135,7 +143,7 @@ fn our_side_of_the_web_server_writes_what_openlitespeed_writes() {
         let packet_len = usize::try_from(u32::from_le_bytes(bytes[4..8].try_into().unwrap())).unwrap();
         let params = params(Run::new(Limits::default()).feed(&bytes).unwrap());
         let headers = params.headers.as_ref().unwrap();
-        let env = text(&params, &params.pairs);
+        let env = text(&params, spans(&params));
         let begin = Begin { order: Order::LITTLE, env, special: Vec::new(), headers: text(&params, headers), body_len };
         assert_eq!(begin.packet(), &bytes[..packet_len], "{name}");
     }
@@ -439,7 +447,7 @@ fn survives(bytes: &[u8]) {
     for event in events {
         if let Event::Request { params, .. } = event {
             assert!(params.bytes.len() <= 3 * bytes.len() && params.pairs.len() <= bytes.len() / 2);
-            assert!(params.pairs.iter().chain(params.headers.iter().flatten()).all(|(name, value)| {
+            assert!(spans(&params).iter().chain(params.headers.iter().flatten()).all(|(name, value)| {
                 let len = u32::try_from(params.bytes.len()).unwrap();
                 name.start <= name.end && name.end <= len && value.start <= value.end && value.end <= len
             }));
@@ -523,7 +531,7 @@ proptest! {
         let got: Vec<u8> = events.into_iter().flat_map(|event| match event { Event::Body { chunk, .. } => chunk.to_vec(), other => panic!("{other:?}") }).collect();
         prop_assert_eq!(got, body);
         let params = params(vec![request]);
-        prop_assert_eq!(text(&params, &params.pairs), begin.env);
+        prop_assert_eq!(text(&params, spans(&params)), begin.env);
         prop_assert_eq!(text(&params, params.headers.as_ref().unwrap()), begin.headers);
     }
 }
