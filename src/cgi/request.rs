@@ -427,7 +427,7 @@ pub(super) fn host(value: &[u8]) -> Result<String, VarError> {
 /// Whether a host is a name such as most sites have, in which nothing can be misread.
 fn is_plain_name(value: &[u8]) -> bool {
     const LONGEST: usize = 253;
-    (1..=LONGEST).contains(&value.len()) && value.iter().all(|byte| matches!(byte | 0x20, b'a'..=b'z') || matches!(byte, b'0'..=b'9' | b'.' | b'-'))
+    (1..=LONGEST).contains(&value.len()) && value.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
 }
 
 /// An address, or `None` for what nginx says of a Unix client (`unix:`).

@@ -290,7 +290,11 @@ mod tests {
     async fn puts_off(socket: &mut Socket) -> bool {
         let may = socket.may_put_off();
         if may {
-            poll_fn(|cx| Poll::Ready(socket.put_off(cx))).await;
+            poll_fn(|cx| {
+                socket.put_off(cx);
+                Poll::Ready(())
+            })
+            .await;
         }
         may
     }

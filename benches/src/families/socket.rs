@@ -67,15 +67,14 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
 /// Makes the requests of one way and tells what one of them cost the peer.
 fn measure(context: &Context, peer: &Peer, way: Way, requests: u64) -> Result<f64> {
     let vars = vars::browser(&peer.script);
-    // One connection carries what is multiplexed.
-    let (exchange, in_flight) = match way {
-        Way::Multiplexed => (Exchange::multiplexed(MULTIPLEXED, &vars), 1),
-        Way::New | Way::Kept => (Exchange::new(peer.protocol, way == Way::Kept, &vars)?, context.in_flight),
-    };
+    let exchange = Exchange::new(peer.protocol, way == Way::Kept, &vars)?;
     let server = peer.many.as_ref().filter(|_| way == Way::Kept).unwrap_or(&peer.one);
     let before = server.cpu()?;
-    load::play(server.socket(), &exchange, in_flight, requests)
-        .map_err(|error| format!("{}, {}: {error}\n{}", peer.name, way.name(), server.log()))?;
+    let played = match way {
+        Way::Multiplexed => load::play_multiplexed(server.socket(), &vars, MULTIPLEXED, requests),
+        Way::New | Way::Kept => load::play(server.socket(), &exchange, context.in_flight, requests),
+    };
+    played.map_err(|error| format!("{}, {}: {error}\n{}", peer.name, way.name(), server.log()))?;
     #[expect(clippy::cast_precision_loss, reason = "a figure of a benchmark")]
     Ok((server.cpu()? - before) as f64 / requests as f64)
 }
@@ -135,9 +134,8 @@ fn about(context: &Context) -> String {
          and each ratio is the median of those of {} rounds.\n\n\
          * *new connection*: one request each, without `FCGI_KEEP_CONN`, {} connections at a time. With LSAPI it is the web server that closes; LiteSpeed keeps its connections.\n\
          * *kept*: {} connections at a time, one request on each. libfcgi and PHP-FPM serve one connection per process, so they have as many processes here, and one otherwise.\n\
-         * *8 multiplexed*: eight requests in one write on one connection. libfcgi and PHP-FPM cannot do that, nor can HTTP/1.1.\n\n\
-         With several connections the load never sleeps. With one it does, as a web server would that waits for nothing else, and the server pays for waking it; without that a \
-         multiplexed request costs the limit about a third.\n\n\
+         * *8 multiplexed*: eight requests at a time on one connection, each of which is followed by the next as soon as it is answered. libfcgi and PHP-FPM cannot do that, nor can HTTP/1.1.\n\n\
+         The load never sleeps, as a busy web server does not: else the server would pay for waking it.\n\n\
          The limit walks the heads of the records until the request ends and writes bytes that are ready; it parses nothing and allocates nothing. Go runs with `GOMAXPROCS=1`, which is what it \
          chooses on one core and cheaper than more; PHP-FPM has no extension but opcache. {}",
         context.cores_sentence(),

@@ -89,12 +89,13 @@ impl Exchange {
 #[derive(Debug)]
 pub(crate) struct Answers {
     pages: Vec<Vec<u8>>,
-    complete: usize,
+    /// The ids of those that are whole.
+    ended: Vec<usize>,
 }
 
 impl Answers {
     pub(crate) fn new(count: usize) -> Self {
-        Self { pages: vec![Vec::new(); count], complete: 0 }
+        Self { pages: vec![Vec::new(); count], ended: Vec::with_capacity(count) }
     }
 
     /// The page of the request with this id, counted from 1.
@@ -112,16 +113,16 @@ impl Answers {
             return Err(format!("a wrong answer: {}", String::from_utf8_lossy(page)).into());
         }
         page.clear();
-        self.complete += 1;
+        self.ended.push(id);
         Ok(())
     }
 
     pub(crate) fn all_complete(&self) -> bool {
-        self.complete == self.pages.len()
+        self.ended.len() == self.pages.len()
     }
 
     fn clear(&mut self) {
-        self.complete = 0;
+        self.ended.clear();
     }
 }
 
@@ -135,11 +136,33 @@ pub(crate) enum Waits {
 
 /// Makes `requests` requests at `socket`, `in_flight` connections at a time: a connection gets its next request when its answer is whole, and they take turns.
 ///
-/// With several in flight the load does not sleep, as a busy web server does not: the kernel makes a server pay for waking somebody, which on a virtual machine can be as dear as the
-/// request, and only servers slower than the load would.
+/// The load does not sleep, as a busy web server does not: the kernel makes a server pay for waking somebody, which on a virtual machine can be as dear as the request, and only servers
+/// slower than the load would.
 pub(crate) fn play(socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64) -> Result<()> {
-    let waits = if in_flight > 1 { Waits::Awake } else { Waits::Asleep };
-    play_paced(socket, exchange, in_flight, requests, waits, || Ok(()))
+    play_paced(socket, exchange, in_flight, requests, Waits::Awake, || Ok(()))
+}
+
+/// Makes `requests` requests on one connection, `in_flight` at a time: each that is answered is followed by the next. The load does not sleep.
+pub(crate) fn play_multiplexed(socket: &Path, vars: &[(&str, String)], in_flight: u16, requests: u64) -> Result<()> {
+    let exchange = Exchange::multiplexed(in_flight, vars);
+    let each: Vec<_> = (1..=in_flight).map(|id| fastcgi::request(id, true, vars)).collect();
+    let mut reader = Reader::new(&exchange, Waits::Awake);
+    let mut connection = connect(socket)?;
+    connection.write_all(&exchange.request)?;
+    let (mut sent, mut open, mut have) = (u64::from(in_flight), in_flight, 0);
+    while open > 0 {
+        have = reader.walk(&mut connection, &exchange, have)?;
+        for id in reader.answers.ended.drain(..) {
+            match id.checked_sub(1).and_then(|index| each.get(index)).filter(|_| sent < requests) {
+                Some(next) => {
+                    connection.write_all(next)?;
+                    sent += 1;
+                }
+                None => open -= 1,
+            }
+        }
+    }
+    if have > 0 { Err("more came than was asked for".into()) } else { Ok(()) }
 }
 
 /// Does the same, waits for answers as it is told to, and calls `pace` after each answer, before the next request.
@@ -221,15 +244,7 @@ impl Reader {
         self.answers.clear();
         let mut have = 0;
         while !self.answers.all_complete() {
-            let read = self.read(&mut connection, have)?;
-            have += read;
-            let came = self.buffer.get(..have).unwrap_or_default();
-            if read == 0 {
-                return Err(format!("the connection ended, or the answer has no end: {}", String::from_utf8_lossy(came)).into());
-            }
-            let walked = exchange.walk(came, &mut self.answers)?;
-            self.buffer.copy_within(walked..have, 0);
-            have -= walked;
+            have = self.walk(&mut connection, exchange, have)?;
         }
         if have > 0 {
             return Err("more came than was asked for".into());
@@ -241,6 +256,19 @@ impl Reader {
             return Err("the server goes on after the end of its answer".into());
         }
         Ok(None)
+    }
+
+    /// Reads what has come behind the `have` bytes that are there, sorts it into the answers, and tells how many bytes of an incomplete piece are left.
+    fn walk(&mut self, connection: &mut UnixStream, exchange: &Exchange, have: usize) -> Result<usize> {
+        let read = self.read(connection, have)?;
+        let have = have + read;
+        let came = self.buffer.get(..have).unwrap_or_default();
+        if read == 0 {
+            return Err(format!("the connection ended, or the answer has no end: {}", String::from_utf8_lossy(came)).into());
+        }
+        let walked = exchange.walk(came, &mut self.answers)?;
+        self.buffer.copy_within(walked..have, 0);
+        Ok(have - walked)
     }
 
     /// Reads what has come into the buffer behind `have`.
