@@ -20,8 +20,8 @@ pub(super) struct Adapted {
     pub(super) padding: Option<usize>,
 }
 
-/// Changes the head of a response into what this web server passes on as it is meant. `document_root` is where LiteSpeed may take files from.
-pub(super) fn adapt(parts: &mut Parts, profile: &Profile, document_root: Option<&Path>) -> Adapted {
+/// Changes the head of a response into what this web server passes on as it is meant. `document_root` tells where LiteSpeed may take files from.
+pub(super) fn adapt<'a>(parts: &mut Parts, profile: &Profile, document_root: impl FnOnce() -> Option<&'a Path>) -> Adapted {
     let mut adapted = Adapted::default();
     if let Some((name, value)) = parts.extensions.get::<SendFile>().and_then(|file| offload(file, parts.status, profile, document_root)) {
         parts.headers.remove(header::CONTENT_LENGTH);
@@ -40,7 +40,12 @@ pub(super) fn adapt(parts: &mut Parts, profile: &Profile, document_root: Option<
     adapted
 }
 
-fn offload(file: &SendFile, status: StatusCode, profile: &Profile, document_root: Option<&Path>) -> Option<(HeaderName, HeaderValue)> {
+fn offload<'a>(
+    file: &SendFile,
+    status: StatusCode,
+    profile: &Profile,
+    document_root: impl FnOnce() -> Option<&'a Path>,
+) -> Option<(HeaderName, HeaderValue)> {
     if status != StatusCode::OK {
         return None;
     }
@@ -49,7 +54,7 @@ fn offload(file: &SendFile, status: StatusCode, profile: &Profile, document_root
         Offload::AccelRedirect => Some((HeaderName::from_static("x-accel-redirect"), HeaderValue::from_str(file.accel_redirect()?).ok()?)),
         Offload::XSendfile if file.is_x_sendfile() => Some((HeaderName::from_static("x-sendfile"), path()?)),
         // A file elsewhere would be a 404.
-        Offload::LiteSpeedLocation if file.path().starts_with(document_root?) => Some((HeaderName::from_static("x-litespeed-location"), path()?)),
+        Offload::LiteSpeedLocation if file.path().starts_with(document_root()?) => Some((HeaderName::from_static("x-litespeed-location"), path()?)),
         Offload::XSendfile | Offload::LiteSpeedLocation => None,
     }
 }
@@ -104,12 +109,12 @@ mod tests {
     fn a_status_that_would_become_200_is_sent_as_the_nearest_that_is_known() {
         for (meant, expected) in [(226, 200), (299, 200), (399, 300), (499, 400), (444, 400), (511, 500), (599, 500), (404, 404), (201, 201)] {
             let mut parts = response(meant, ());
-            adapt(&mut parts, &profile::OPENLITESPEED, None);
+            adapt(&mut parts, &profile::OPENLITESPEED, || None);
             assert_eq!(parts.status.as_u16(), expected);
             assert_eq!(sent(&parts, "lodger-status"), (meant != expected).then(|| meant.to_string()));
         }
         let mut parts = response(599, ());
-        adapt(&mut parts, &profile::NGINX, None);
+        adapt(&mut parts, &profile::NGINX, || None);
         assert_eq!(parts.status.as_u16(), 599);
     }
 
@@ -128,22 +133,22 @@ mod tests {
         ];
         for (profile, file, header, expected) in cases {
             let mut parts = response(200, file.clone());
-            let adapted = adapt(&mut parts, profile, root);
+            let adapted = adapt(&mut parts, profile, || root);
             assert_eq!((adapted.offloaded, sent(&parts, header).as_deref()), (expected.is_some(), expected), "{}", profile.name());
         }
         let mut elsewhere = response(200, SendFile::new("/etc/motd"));
-        assert!(!adapt(&mut elsewhere, &profile::LITESPEED, root).offloaded);
+        assert!(!adapt(&mut elsewhere, &profile::LITESPEED, || root).offloaded);
         let mut part = response(206, whole);
-        assert!(!adapt(&mut part, &profile::NGINX, root).offloaded, "a range of a file is the app's own answer");
+        assert!(!adapt(&mut part, &profile::NGINX, || root).offloaded, "a range of a file is the app's own answer");
     }
 
     #[test]
     fn events_are_padded_only_where_asked_for_and_where_it_helps() {
         let mut asked = response(200, FlushPadding);
-        assert_eq!(adapt(&mut asked, &profile::MOD_FCGID, None).padding, Some(64 * 1024));
-        assert_eq!(adapt(&mut response(200, ()), &profile::MOD_FCGID, None).padding, None);
-        assert_eq!(adapt(&mut asked, &profile::CADDY, None), Adapted::default());
-        assert_eq!(adapt(&mut asked, &profile::NGINX, None).padding, None);
+        assert_eq!(adapt(&mut asked, &profile::MOD_FCGID, || None).padding, Some(64 * 1024));
+        assert_eq!(adapt(&mut response(200, ()), &profile::MOD_FCGID, || None).padding, None);
+        assert_eq!(adapt(&mut asked, &profile::CADDY, || None), Adapted::default());
+        assert_eq!(adapt(&mut asked, &profile::NGINX, || None).padding, None);
         assert_eq!(sent(&asked, "x-accel-buffering").as_deref(), Some("no"));
         let comment = padding(100);
         assert!(comment.len() == 100 && comment.starts_with(b": ") && comment.ends_with(b" \n\n"));

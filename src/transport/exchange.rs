@@ -10,7 +10,6 @@ use crate::{
     cgi::response::{Allowed, Head},
     diagnostic::codes::{self as code, Code},
     ext,
-    profile::Offload,
     proto::Role,
     telemetry::log::{chain, guard},
 };
@@ -127,8 +126,7 @@ impl Exchange {
 
     /// Where LiteSpeed may take files from.
     fn document_root(&self) -> Option<&Path> {
-        let root = (self.facts.profile().offload == Some(Offload::LiteSpeedLocation)).then(|| self.facts.cgi_vars().get("DOCUMENT_ROOT")).flatten();
-        root.map(|root| Path::new(OsStr::from_bytes(root)))
+        self.facts.cgi_vars().get("DOCUMENT_ROOT").map(|root| Path::new(OsStr::from_bytes(root)))
     }
 
     /// Whether the response head has not gone out, so that any other answer is still possible.
@@ -253,7 +251,7 @@ impl Exchange {
         let (mut parts, body) = response.into_parts();
         let profile = self.facts.profile();
         let granted = (self.facts.role() == Role::Authorizer).then(|| grant::take(&mut parts, profile)).flatten();
-        let Adapted { offloaded, padding } = if granted.is_some() { Adapted::default() } else { adapt(&mut parts, profile, self.document_root()) };
+        let Adapted { offloaded, padding } = if granted.is_some() { Adapted::default() } else { adapt(&mut parts, profile, || self.document_root()) };
         self.padding = padding;
         self.drop_guarded(std::mem::take(&mut parts.extensions));
         let head = granted.map_or_else(|| Head::new(parts, self.allowed), |variables| Ok(Head::of_grant(variables)));
