@@ -36,6 +36,7 @@ pub(super) enum Part {
 }
 
 impl Part {
+    /// How many there are; `ServerAddr` has to stay the last.
     pub(super) const COUNT: usize = Self::ServerAddr as usize + 1;
 }
 
@@ -141,6 +142,7 @@ mod tests {
     fn every_name_is_found_and_no_other() {
         for (name, var) in &NAMES {
             assert!(std::ptr::eq(find(name.as_bytes()).unwrap(), var), "{name}");
+            assert!(!matches!(var, Var::Part(part) if *part as usize >= Part::COUNT), "{name}");
         }
         for name in ["", "X", "PATH", "HTTP_HOSTS", "http_host", "HTTP_X_SPECIAL"] {
             assert!(find(name.as_bytes()).is_none(), "{name}");

@@ -20,7 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 /// Why variables are not a request. The visitor gets 400 or 414.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum VarError {
-    #[error("REQUEST_METHOD is missing")]
+    #[error("REQUEST_METHOD is missing or empty")]
     NoMethod,
     #[error("REQUEST_METHOD is no method")]
     Method,
@@ -211,7 +211,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Takes a variable that has no place in the table, and tells which header it is.
+    /// Takes a variable that has no place in the table, and tells which header it is, if it is one. Within the loop it would double the code that each variable runs through.
     #[inline(never)]
     fn take_other(&mut self, name: &[u8], value: &'a [u8]) -> Option<HeaderName> {
         // Apache passes it under REDIRECT_ after each internal redirect.

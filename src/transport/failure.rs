@@ -36,7 +36,7 @@ impl From<VarError> for Failure {
             VarError::UriTooLong => (StatusCode::URI_TOO_LONG, "the target of the request is longer than 65,534 bytes"),
             VarError::NoMethod => (
                 StatusCode::BAD_REQUEST,
-                "no REQUEST_METHOD came; in nginx `include fastcgi_params;` (scgi_params, uwsgi_params) is what sends the variables",
+                "no REQUEST_METHOD came, or an empty one; in nginx `include fastcgi_params;` (scgi_params, uwsgi_params) is what sends the variables",
             ),
             VarError::Method => (StatusCode::BAD_REQUEST, "REQUEST_METHOD is no method"),
             VarError::Uri => (StatusCode::BAD_REQUEST, "the target of the request cannot be a URI"),

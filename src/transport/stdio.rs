@@ -150,6 +150,7 @@ impl Link for Stdio {
         false
     }
 
+    /// Nobody asks for it.
     fn put_off(&mut self, _cx: &Context<'_>) {}
 
     /// Only protocols of sockets ask for it.

@@ -44,7 +44,7 @@ fn hot_paths() -> Result<Vec<Hot>> {
     [
         hot("new", "FastCGI, new connection per request", Protocol::FastCgi, false),
         hot("kept", "FastCGI, kept connection", Protocol::FastCgi, true),
-        Ok(Hot { name: "multiplexed", what: "FastCGI, 8 multiplexed", exchange: Exchange::multiplexed(8, &vars) }),
+        Ok(Hot { name: "multiplexed", what: "FastCGI, 8 in one write", exchange: Exchange::multiplexed(8, &vars) }),
         hot("lsapi", "LSAPI, kept connection", Protocol::Lsapi, true),
         hot("scgi", "SCGI, new connection per request", Protocol::Scgi, false),
         hot("uwsgi", "uwsgi, new connection per request", Protocol::Uwsgi, false),

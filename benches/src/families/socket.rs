@@ -67,12 +67,14 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
 /// Makes the requests of one way and tells what one of them cost the peer.
 fn measure(context: &Context, peer: &Peer, way: Way, requests: u64) -> Result<f64> {
     let vars = vars::browser(&peer.script);
-    let exchange = Exchange::new(peer.protocol, way == Way::Kept, &vars)?;
     let server = peer.many.as_ref().filter(|_| way == Way::Kept).unwrap_or(&peer.one);
     let before = server.cpu()?;
     let played = match way {
         Way::Multiplexed => load::play_multiplexed(server.socket(), &vars, MULTIPLEXED, requests),
-        Way::New | Way::Kept => load::play(server.socket(), &exchange, context.in_flight, requests),
+        Way::New | Way::Kept => {
+            let exchange = Exchange::new(peer.protocol, way == Way::Kept, &vars)?;
+            load::play(server.socket(), &exchange, context.in_flight, requests)
+        }
     };
     played.map_err(|error| format!("{}, {}: {error}\n{}", peer.name, way.name(), server.log()))?;
     #[expect(clippy::cast_precision_loss, reason = "a figure of a benchmark")]

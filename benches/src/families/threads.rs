@@ -83,7 +83,7 @@ fn asked(server: &Server, exchange: &Exchange, in_flight: usize, requests: u64) 
 #[expect(clippy::cast_precision_loss, reason = "figures of a benchmark")]
 fn cpu(context: &Context, server: &Server, exchange: &Exchange) -> Result<f64> {
     let requests = context.count(20_000, 24) / context.turns();
-    // One connection carries what is multiplexed.
+    // One connection carries what goes out with one write.
     let in_flight = if exchange.answers() > 1 { 1 } else { CONNECTIONS };
     let before = server.cpu()?;
     asked(server, exchange, in_flight, requests)?;
@@ -96,7 +96,7 @@ fn report(context: &Context, spin: &Pair, hellos: &[Pair; 3]) -> Section {
     table.rows.push(vec![format!("handler that computes {SPIN} ms"), seconds(&spin.one), seconds(&spin.two), ratio(spin.times())]);
     let mut targets =
         vec![Target { what: "throughput of two threads, against one".into(), measured: spin.times(), bound: Bound::AtLeast(1.7), unit: "×" }];
-    for (pair, way) in hellos.iter().zip(["new connection", "kept", "8 multiplexed"]) {
+    for (pair, way) in hellos.iter().zip(["new connection", "kept", "8 in one write"]) {
         let cpu = |figures: &[f64]| microseconds(median(figures));
         table.rows.push(vec![format!("CPU time of a hello, {way}"), cpu(&pair.one), cpu(&pair.two), ratio(pair.times())]);
         let what = format!("CPU time of a hello with two threads, {way}, against one");

@@ -85,7 +85,7 @@ impl Exchange {
     }
 }
 
-/// What has come of the answers to one write.
+/// What has come of the answers to what was sent on a connection.
 #[derive(Debug)]
 pub(crate) struct Answers {
     pages: Vec<Vec<u8>>,
@@ -142,30 +142,7 @@ pub(crate) fn play(socket: &Path, exchange: &Exchange, in_flight: usize, request
     play_paced(socket, exchange, in_flight, requests, Waits::Awake, || Ok(()))
 }
 
-/// Makes `requests` requests on one connection, `in_flight` at a time: each that is answered is followed by the next. The load does not sleep.
-pub(crate) fn play_multiplexed(socket: &Path, vars: &[(&str, String)], in_flight: u16, requests: u64) -> Result<()> {
-    let exchange = Exchange::multiplexed(in_flight, vars);
-    let each: Vec<_> = (1..=in_flight).map(|id| fastcgi::request(id, true, vars)).collect();
-    let mut reader = Reader::new(&exchange, Waits::Awake);
-    let mut connection = connect(socket)?;
-    connection.write_all(&exchange.request)?;
-    let (mut sent, mut open, mut have) = (u64::from(in_flight), in_flight, 0);
-    while open > 0 {
-        have = reader.walk(&mut connection, &exchange, have)?;
-        for id in reader.answers.ended.drain(..) {
-            match id.checked_sub(1).and_then(|index| each.get(index)).filter(|_| sent < requests) {
-                Some(next) => {
-                    connection.write_all(next)?;
-                    sent += 1;
-                }
-                None => open -= 1,
-            }
-        }
-    }
-    if have > 0 { Err("more came than was asked for".into()) } else { Ok(()) }
-}
-
-/// Does the same, waits for answers as it is told to, and calls `pace` after each answer, before the next request.
+/// Does what [`play`] does, waits for answers as it is told to, and calls `pace` after each answer, before the next request.
 pub(crate) fn play_paced(
     socket: &Path,
     exchange: &Exchange,
@@ -194,6 +171,29 @@ pub(crate) fn play_paced(
         sent += u64::try_from(exchange.answers)?;
     }
     busy.into_iter().try_for_each(|connection| reader.receive(connection, exchange).map(drop))
+}
+
+/// Makes `requests` requests on one connection, and no fewer than `in_flight`, which is how many are in work at a time: each that is answered is followed by the next. The load does not sleep.
+pub(crate) fn play_multiplexed(socket: &Path, vars: &[(&str, String)], in_flight: u16, requests: u64) -> Result<()> {
+    let exchange = Exchange::multiplexed(in_flight, vars);
+    let one = exchange.request.len() / exchange.answers;
+    let mut reader = Reader::new(&exchange, Waits::Awake);
+    let mut connection = connect(socket)?;
+    connection.write_all(&exchange.request)?;
+    let (mut sent, mut open, mut have) = (u64::from(in_flight), in_flight, 0);
+    while open > 0 {
+        have = reader.walk(&mut connection, &exchange, have)?;
+        for id in reader.answers.ended.drain(..) {
+            if sent < requests {
+                // All are of one length, in the order of their ids.
+                connection.write_all(exchange.request.get((id - 1) * one..id * one).unwrap_or_default())?;
+                sent += 1;
+            } else {
+                open = open.checked_sub(1).ok_or("an answer came twice")?;
+            }
+        }
+    }
+    if have > 0 { Err("more came than was asked for".into()) } else { Ok(()) }
 }
 
 /// Opens `count` connections, makes one request on each of them, one after the other, and keeps them.

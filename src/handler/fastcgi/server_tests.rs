@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     handler::cgi::testing::{Log, asked, text, unmeasured},
+    pairs::Encoded,
     proto::fastcgi::{RecordCodec, RecordType, name_value, record_head},
 };
 use bytes::{Bytes, BytesMut};
@@ -94,7 +95,7 @@ impl Server {
         let params = self.stream_of(RecordType::PARAMS).await;
         assert!(name_value::count(&params, 100).is_ok());
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let vars = name_value::Encoded::new(&params).map(|(name, value)| (text(name), text(value))).collect();
+        let vars = Encoded::new(&params).map(|(name, value)| (text(name), text(value))).collect();
         Seen { flags: begin[2], vars, body: self.stream_of(RecordType::STDIN).await }
     }
 

@@ -3,13 +3,13 @@
 use super::{
     FCGI_KEEP_CONN, FCGI_REQUEST_COMPLETE, FCGI_UNKNOWN_ROLE, Record, RecordCodec, RecordType,
     codec::RecordError,
-    name_value::{self, Encoded, PairError},
+    name_value::{self, PairError},
     record_head, role_of,
     stream::{Gathered, Phase, Stream, Streams},
 };
 use crate::{
     limits::Limits,
-    pairs::Pairs,
+    pairs::{Encoded, Pairs},
     proto::{Event, Outbox, Params, Refusal, RequestId, ResponsePart, Rest, Role, Violation, Wire},
 };
 use bytes::{Bytes, BytesMut};
@@ -89,10 +89,10 @@ impl Connection {
     fn answer_values(&self, asked: &Bytes, out: &mut Outbox) {
         let known: [(&[u8], usize); 3] =
             [(b"FCGI_MAX_CONNS", self.limits.requests), (b"FCGI_MAX_REQS", self.limits.requests), (b"FCGI_MPXS_CONNS", 1)];
-        let are_pairs = name_value::count(asked, self.limits.params_pairs).is_ok();
+        let asked: &[u8] = if name_value::count(asked, self.limits.params_pairs).is_ok() { asked } else { &[] };
         let mut answered = [false; 3];
         let mut content = BytesMut::new();
-        for (name, _) in Encoded::new(asked).filter(|_| are_pairs) {
+        for (name, _) in Encoded::new(asked) {
             for ((known, value), answered) in known.iter().zip(&mut answered) {
                 if name == *known && !std::mem::replace(answered, true) {
                     let mut digits = itoa::Buffer::new();

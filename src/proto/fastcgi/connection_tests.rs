@@ -244,6 +244,8 @@ fn management_is_answered_by_the_book() {
     let asked = b"\x0F\0FCGI_MPXS_CONNS\x04\0WHAT\x0F\0FCGI_MPXS_CONNS";
     feed(&mut connection, &record(RecordType::GET_VALUES, 0, asked), 1, &mut out).unwrap();
     assert_eq!(sent(&mut out), record(RecordType::GET_VALUES_RESULT, 0, b"\x0F\x01FCGI_MPXS_CONNS1"));
+    feed(&mut connection, &record(RecordType::GET_VALUES, 0, &[&asked[..], b"\x01"].concat()), 1, &mut out).unwrap();
+    assert_eq!(sent(&mut out), record(RecordType::GET_VALUES_RESULT, 0, b""), "what is malformed asks for nothing");
     feed(&mut connection, &record(RecordType(50), 0, b"?"), 1, &mut out).unwrap();
     assert_eq!(sent(&mut out), record(RecordType::UNKNOWN_TYPE, 0, &[50, 0, 0, 0, 0, 0, 0, 0]));
     feed(&mut connection, &record(RecordType::UNKNOWN_TYPE, 0, &[0; 8]), 1, &mut out).unwrap();
