@@ -44,6 +44,18 @@ impl Pairs {
             Self::Encoded(_) => Iter::Encoded(Encoded(bytes)),
         }
     }
+
+    /// The value of the last pair in `bytes` that has this name.
+    pub(crate) fn last_of<'a>(&'a self, bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+        match self {
+            // From behind, and the lengths tell most names apart without a look at them.
+            Self::Spans(spans) => {
+                let named = |(other, _): &&PairSpan| other.len() == name.len() && cut(bytes, other) == name;
+                spans.iter().rev().find(named).map(|(_, value)| cut(bytes, value))
+            }
+            Self::Encoded(_) => Encoded(bytes).filter(|(other, _)| *other == name).last().map(|(_, value)| value),
+        }
+    }
 }
 
 /// See [`Pairs::iter`].
@@ -133,6 +145,8 @@ mod tests {
         let expected: [(&[u8], &[u8]); 3] = [(b"A", b"bc"), (b"B", b""), (b"A", b"d")];
         for pairs in [spans, Pairs::Encoded(3)] {
             assert!(pairs.iter(bytes).eq(expected) && pairs.len() == 3, "{pairs:?}");
+            let last = [&b"A"[..], b"B", b"C"].map(|name| pairs.last_of(bytes, name));
+            assert_eq!(last, [Some(&b"d"[..]), Some(b""), None], "{pairs:?}");
         }
     }
 

@@ -69,7 +69,9 @@ impl CgiVars {
     /// The value of the variable `name`, to the letter; of one that is repeated the last, which is the one that was meant when a web server is configured
     /// to set it twice.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
-        self.get_all(name).last()
+        let name = name.as_ref();
+        let vars = self.with(name);
+        vars.pairs.last_of(&vars.bytes, name)
     }
 
     /// All values of the variable `name`, in order. Some web servers repeat a variable when a request header is repeated.
