@@ -16,12 +16,12 @@ pub(crate) enum PairError {
 pub(crate) fn count(bytes: &[u8], max: usize) -> Result<usize, PairError> {
     let mut pairs = Encoded::new(bytes);
     let count = pairs.by_ref().count();
-    if !pairs.is_at_end() {
-        Err(PairError::Malformed)
-    } else if count > max {
+    if count > max {
         Err(PairError::TooMany)
-    } else {
+    } else if pairs.is_at_end() {
         Ok(count)
+    } else {
+        Err(PairError::Malformed)
     }
 }
 
@@ -78,6 +78,7 @@ mod tests {
         assert_eq!(count(b"\0\0\0\0\0\0", 2), Err(PairError::TooMany));
         assert_eq!(count(b"\0\0\0\0\0\0", 3), Ok(3));
         assert_eq!(count(b"\0\0\0\0\x01", 2), Err(PairError::Malformed), "what is behind them is none");
+        assert_eq!(count(b"\0\0\0\0\0\0\x01", 2), Err(PairError::TooMany), "they are too many before anything is malformed");
     }
 
     proptest! {
