@@ -9,7 +9,10 @@ use super::{
     },
     uri,
 };
-use crate::{pairs::PairSpan, profile::Profile};
+use crate::{
+    pairs::{PairSpan, cut},
+    profile::Profile,
+};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header,
@@ -84,7 +87,7 @@ pub(crate) struct Lines<'a> {
 
 impl Lines<'_> {
     fn text(&self, range: &Range<u32>) -> &[u8] {
-        self.bytes.get(range.start as usize..range.end as usize).unwrap_or_default()
+        cut(self.bytes, range)
     }
 
     /// Whether there is a header of that name.

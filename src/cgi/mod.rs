@@ -14,7 +14,7 @@ mod uri;
 
 pub(crate) use mount::Executable;
 
-use crate::pairs::{PairSpan, Pairs, cut};
+use crate::pairs::{self, PairSpan, Pairs};
 use bytes::Bytes;
 use std::{borrow::Cow, sync::OnceLock};
 
@@ -113,7 +113,7 @@ impl CgiVars {
 
     /// The headers as the client wrote them, where the protocol carries them. They are taken instead of the `HTTP_*` variables, in which `X_Y` and `X-Y` are one.
     fn headers(&self) -> Option<impl Iterator<Item = (&[u8], &[u8])>> {
-        self.headers.as_ref().map(|written| written.iter().map(|(name, value)| (cut(&self.bytes, name), cut(&self.bytes, value))))
+        self.headers.as_ref().map(|written| pairs::Iter::Spans(&self.bytes, written.iter()))
     }
 
     /// Everything as variables, those that CGI makes of headers (RFC 3875, 4.1.18) behind the others. Few handlers ask for them, and to make them costs as much as to read the others.

@@ -107,8 +107,9 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
     if !known.authorization.is_empty() {
         insert(&mut headers, header::AUTHORIZATION, vars.share(known.authorization));
     }
-    if !known.part(Part::ContentType).is_empty() {
-        insert(&mut headers, header::CONTENT_TYPE, vars.share(known.part(Part::ContentType)));
+    let content_type = known.part(Part::ContentType);
+    if !content_type.is_empty() {
+        insert(&mut headers, header::CONTENT_TYPE, vars.share(content_type));
     }
     let content_length = plain_number(known.part(Part::ContentLength));
     let bodiless = matches!(method, Method::GET | Method::HEAD);
@@ -368,8 +369,8 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
     let https = match forwarded(&X_FORWARDED_PROTO) {
         Some(proto) => proto.eq_ignore_ascii_case(b"https"),
         None => {
-            known.part(Part::RequestScheme).eq_ignore_ascii_case(b"https")
-                || !known.part(Part::Https).is_empty() && !known.part(Part::Https).eq_ignore_ascii_case(b"off")
+            let https = known.part(Part::Https);
+            known.part(Part::RequestScheme).eq_ignore_ascii_case(b"https") || !https.is_empty() && !https.eq_ignore_ascii_case(b"off")
         }
     };
     let port = plain_number(known.part(Part::RemotePort)).and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
@@ -389,8 +390,8 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
 
 /// Whether the peer of the web server has the address of the web server. There is one way to write an address of the old kind.
 fn is_same_addr(peer: IpAddr, known: &Known<'_>) -> bool {
-    known.part(Part::ServerAddr) == known.part(Part::RemoteAddr)
-        || known.part(Part::ServerAddr).contains(&b':') && ip_addr(known.part(Part::ServerAddr)) == Some(peer)
+    let own = known.part(Part::ServerAddr);
+    own == known.part(Part::RemoteAddr) || own.contains(&b':') && ip_addr(own) == Some(peer)
 }
 
 /// What fronts add. To look for a header by its text takes as long again as to find it.

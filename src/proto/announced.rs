@@ -7,7 +7,7 @@ use super::{
     Appetite, Event, NotOneLength, Outbox, PairSpan, Params, Refusal, RequestId, ResponsePart, Rest, Violation, Wire, one_length,
     plain::{self, BodyLength, ID, Plain},
 };
-use crate::{limits::Limits, profile::Abort};
+use crate::{limits::Limits, pairs::Pairs, profile::Abort};
 use bytes::{Bytes, BytesMut};
 use std::{marker::PhantomData, sync::Arc};
 
@@ -64,21 +64,19 @@ impl<D: Dialect> Announced<D> {
 
     fn take_head(&mut self, head: Bytes) -> Result<Event, Violation> {
         let pairs = match D::variables(&head, self.limits.params_pairs) {
-            Ok(pairs) => pairs,
+            Ok(pairs) => Pairs::from(pairs),
             Err(HeadError::TooMany) => return Ok(self.refuse(Refusal::ParamsTooLarge)),
             Err(HeadError::Malformed(sentence)) => return Err(D::violation(sentence)),
         };
-        let values = |name: &'static [u8]| {
-            let cut = |range: &std::ops::Range<u32>| head.get(range.start as usize..range.end as usize).unwrap_or_default();
-            pairs.iter().filter(move |(other, _)| cut(other) == name).map(move |(_, value)| cut(value)).filter(|value| !value.is_empty())
-        };
+        let values =
+            |name: &'static [u8]| pairs.iter(&head).filter(move |(other, value)| *other == name && !value.is_empty()).map(|(_, value)| value);
         let length = match one_length(values(b"CONTENT_LENGTH")) {
             Ok(None) if values(b"HTTP_TRANSFER_ENCODING").next().is_some() => return Ok(self.refuse(Refusal::LengthRequired)),
             Ok(length) => length.unwrap_or_default(),
             Err(NotOneLength) => return Ok(self.refuse(Refusal::ParamsMalformed)),
         };
         self.state = State::Body(Plain::body(BodyLength::Exact(length)));
-        Ok(plain::request(Params { bytes: head, pairs: pairs.into(), headers: None }))
+        Ok(plain::request(Params { bytes: head, pairs, headers: None }))
     }
 }
 

@@ -1,7 +1,10 @@
 //! The header block in a BEGIN_REQUEST: the headers as the client wrote them.
 
 use super::packet::{Begin, BeginError, INDEX, UNKNOWN, span};
-use crate::proto::{PairSpan, is_header, one_length};
+use crate::{
+    pairs::cut,
+    proto::{PairSpan, is_header, one_length},
+};
 
 /// The headers that the index knows by their place.
 pub(super) const KNOWN: [&str; 25] = [
@@ -124,8 +127,7 @@ fn check_index(begin: &Begin, packet: &[u8], index: usize, start: usize, headers
         let len = order.short_at(len, 0).ok_or(ASTRAY)?;
         let offset = order.number_at(offset, 0).ok_or(ASTRAY)?;
         let header = line_of(offset, len).ok_or(ASTRAY)?;
-        let name = packet.get(header.0.start as usize..header.0.end as usize).unwrap_or_default();
-        if !is_header(name, known) || !is_value(packet, start + offset, len, header) && DECIDING.contains(known) {
+        if !is_header(cut(packet, &header.0), known) || !is_value(packet, start + offset, len, header) && DECIDING.contains(known) {
             return Err(ASTRAY);
         }
     }
@@ -157,7 +159,6 @@ fn is_value(packet: &[u8], at: usize, len: usize, header: &PairSpan) -> bool {
 
 /// What `Content-Length` says, where it says one number and no two that differ.
 pub(super) fn content_length(packet: &[u8], headers: &[PairSpan]) -> Option<u64> {
-    let cut = |range: &std::ops::Range<u32>| packet.get(range.start as usize..range.end as usize).unwrap_or_default();
-    let values = headers.iter().filter(|(name, _)| is_header(cut(name), "content-length")).map(|(_, value)| cut(value));
+    let values = headers.iter().filter(|(name, _)| is_header(cut(packet, name), "content-length")).map(|(_, value)| cut(packet, value));
     one_length(values).ok().flatten()
 }
