@@ -2,10 +2,10 @@
 
 use super::{
     Shared,
-    exchange::Step,
     exchanges::{Exchanges, Turn},
     failure::Failure,
     inbox::BodyError,
+    sending,
     socket::Link,
     spare,
     stop::Stop,
@@ -13,12 +13,10 @@ use super::{
 };
 use crate::{
     app::BoxApp,
-    cgi::response::Head,
     diagnostic::codes as code,
     gateway::Gateway,
     profile::{Abort, Profile},
     proto::{Appetite, Outbox, RequestId, ResponsePart, Wire},
-    telemetry::log,
 };
 use bytes::{BufMut as _, Bytes, BytesMut};
 use std::{
@@ -43,10 +41,10 @@ const LOOK: usize = 4 * 1024;
 
 /// No more is taken from the responses while so much waits to be sent. A Unix socket takes 104 KiB in one piece, and twice that before it is full: what is offered in pieces of 64 KiB
 /// costs a sixth more.
-const OUT_HIGH: usize = 128 * 1024;
+pub(super) const OUT_HIGH: usize = 128 * 1024;
 
 /// No more requests are read while so much waits to be sent and none is in work.
-const OUT_MAX: usize = 1024 * 1024;
+pub(super) const OUT_MAX: usize = 1024 * 1024;
 
 /// How many pieces go out with one write: [`OUT_HIGH`] in pieces of 8 KiB, each behind its head.
 const PIECES: usize = 32;
@@ -368,12 +366,12 @@ impl<L: Link, W: Wire> Driver<L, W> {
         self.exchanges.register(cx);
         let mut moved = false;
         for at in self.exchanges.round() {
-            let polled = match self.exchanges.turn(at, cx) {
-                Some(Turn::Connection) => self.poll_exchange(at, cx),
-                Some(Turn::Own(waker)) => self.poll_exchange(at, &mut Context::from_waker(&waker)),
-                None => None,
+            let Some(turn) = self.exchanges.turn(at, cx) else { continue };
+            let Some(slot) = self.exchanges.slot(at) else { continue };
+            moved |= match turn {
+                Turn::Connection => sending::poll(slot, &mut self.wire, &mut self.out, cx),
+                Turn::Own(waker) => sending::poll(slot, &mut self.wire, &mut self.out, &mut Context::from_waker(&waker)),
             };
-            moved |= polled.unwrap_or(false);
         }
         moved |= self.show_broken_ones();
         if moved {
@@ -384,57 +382,6 @@ impl<L: Link, W: Wire> Driver<L, W> {
             }
         }
         moved
-    }
-
-    /// Takes from one request what it has to send, and tells whether it had anything.
-    pub(super) fn poll_exchange(&mut self, at: usize, cx: &mut Context<'_>) -> Option<bool> {
-        let mut moved = false;
-        loop {
-            let slot = self.exchanges.slot(at)?;
-            if slot.exchange.is_sending() && self.out.len() >= OUT_HIGH {
-                slot.poll_again();
-                return Some(moved);
-            }
-            let (id, profile) = (slot.id, slot.profile);
-            let (polled, lines) = logged::<W, _>(|| slot.exchange.poll(cx));
-            self.send_log(id, lines, profile);
-            let Poll::Ready(step) = polled else { return Some(moved) };
-            moved = true;
-            match step {
-                Step::Head { head, start } => {
-                    self.exchanges.slot(at)?.timeout = None;
-                    if !head.body_allowed {
-                        self.wire.no_body_follows();
-                    }
-                    self.respond_head(id, &head, &start, profile);
-                    if !self.exchanges.slot(at)?.exchange.has_told_all() {
-                        continue;
-                    }
-                    self.wire.respond(id, ResponsePart::End, &mut self.out);
-                }
-                Step::Data(data) => {
-                    self.wire.respond(id, ResponsePart::Data(data), &mut self.out);
-                    continue;
-                }
-                Step::End => self.wire.respond(id, ResponsePart::End, &mut self.out),
-                Step::Broken { declared } => {
-                    self.exchanges.slot(at)?.broken = Some(declared);
-                    return Some(moved);
-                }
-            }
-            self.exchanges.slot(at)?.over = true;
-            return Some(moved);
-        }
-    }
-
-    /// Sends the head of a response with the first bytes of its body, and tells how long that is.
-    pub(super) fn respond_head(&mut self, id: RequestId, head: &Head, start: &[u8], profile: &Profile) -> usize {
-        self.out.lend(spare::output);
-        spare::with_block(|block| {
-            let head_len = head.write(start, profile, block);
-            self.wire.respond(id, ResponsePart::Head { block, head_len }, &mut self.out);
-            block.len()
-        })
     }
 
     /// Shows which responses broke, once all that has come is in work: what closes the connection must not cost the requests that came behind. Tells whether there were any.
@@ -478,18 +425,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let Some(slot) = self.exchanges.get_mut(id) else { return };
         slot.timeout = None;
         let profile = slot.profile;
-        let ((), lines) = logged::<W, _>(|| slot.exchange.fail(failure));
+        let ((), lines) = sending::logged::<W, _>(|| slot.exchange.fail(failure));
         slot.poll_again();
-        self.send_log(id, lines, profile);
-    }
-
-    /// Passes lines on, unless the peer takes nothing: an app that logs must not fill the memory.
-    pub(super) fn send_log(&mut self, id: RequestId, lines: String, profile: &Profile) {
-        let mut lines = Bytes::from(lines);
-        while !lines.is_empty() && self.out.len() <= OUT_MAX {
-            let piece = lines.split_to(lines.len().min(profile.stderr_chunk));
-            self.wire.respond(id, ResponsePart::Stderr(piece), &mut self.out);
-        }
+        sending::log(&mut self.wire, &mut self.out, id, lines, profile);
     }
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
@@ -540,11 +478,6 @@ impl<L: Link, W: Wire> Driver<L, W> {
         tracing::warn!(target: "lodger", "{code}: the connection was closed: {sentence}");
         self.departed();
     }
-}
-
-/// Keeps what is logged where the wire has a way to pass it on.
-pub(super) fn logged<W: Wire, R>(work: impl FnOnce() -> R) -> (R, String) {
-    if W::HAS_STDERR { log::keep(work) } else { (work(), String::new()) }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use std::{
     os::unix::ffi::OsStrExt as _,
     path::Path,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use tokio::time::Instant;
 
@@ -67,11 +67,26 @@ pub(super) struct Exchange {
 
 enum Stage {
     Handling(Call),
-    Holding { head: Box<Head>, body: ResponseBody, held: Held },
-    Streaming { body: ResponseBody, left: Option<u64>, declared: bool },
+    /// The handler has answered, and what becomes of its answer is being decided: all of it is in the hands of who decides, and nothing here.
+    Deciding,
+    Holding(Box<Holding>),
+    Streaming {
+        body: ResponseBody,
+        left: Option<u64>,
+        declared: bool,
+    },
     Ending,
-    Broken { declared: bool },
+    Broken {
+        declared: bool,
+    },
     Done,
+}
+
+/// A response that is held back.
+struct Holding {
+    head: Box<Head>,
+    body: ResponseBody,
+    held: Held,
 }
 
 /// What is held of the body of a response: most often one piece.
@@ -131,7 +146,7 @@ impl Exchange {
 
     /// Whether the response head has not gone out, so that any other answer is still possible.
     pub(super) fn is_undecided(&self) -> bool {
-        matches!(self.stage, Stage::Handling(_) | Stage::Holding { .. })
+        matches!(self.stage, Stage::Handling(_) | Stage::Deciding | Stage::Holding(_))
     }
 
     /// Whether only the response is left to send, so that an exchange may wait while nobody takes its bytes.
@@ -151,7 +166,7 @@ impl Exchange {
 
     /// Whether nothing goes on before the request body has ended, so that it has to be read whoever takes it.
     pub(super) fn waits_for_upload(&self) -> bool {
-        self.upload_first && matches!(self.stage, Stage::Holding { .. })
+        self.upload_first && matches!(self.stage, Stage::Holding(_))
     }
 
     /// When the response began to be held back for the request body, while it is.
@@ -173,13 +188,16 @@ impl Exchange {
             match &mut self.stage {
                 Stage::Handling(call) => match guard(|| call.as_mut().poll(cx)) {
                     Ok(Poll::Pending) => return Poll::Pending,
-                    Ok(Poll::Ready(Ok(response))) => self.answered(response),
+                    Ok(Poll::Ready(Ok(response))) => {
+                        self.set(Stage::Deciding);
+                        ready!(self.answered(response, cx));
+                    }
                     Ok(Poll::Ready(Err(error))) => self.failed(code::APP_FAILED, &chain(error)),
                     Err(panic) => self.failed(code::APP_PANICKED, &format!("the handler panicked: {panic}")),
                 },
-                Stage::Holding { .. } => {
-                    if !self.hold(cx) {
-                        return Poll::Pending;
+                Stage::Holding(_) => {
+                    if let Stage::Holding(holding) = std::mem::replace(&mut self.stage, Stage::Deciding) {
+                        ready!(self.hold(*holding, cx));
                     }
                 }
                 Stage::Streaming { .. } => match self.stream(cx) {
@@ -196,7 +214,7 @@ impl Exchange {
                     self.stage = Stage::Done;
                     return Poll::Ready(Step::Broken { declared });
                 }
-                Stage::Done => return Poll::Pending,
+                Stage::Deciding | Stage::Done => return Poll::Pending,
             }
         }
     }
@@ -247,7 +265,7 @@ impl Exchange {
         tracing::error!(target: "lodger", "{}: a destructor panicked: {panic} ({})", code::APP_PANICKED, self.name());
     }
 
-    fn answered(&mut self, response: Response<ResponseBody>) {
+    fn answered(&mut self, response: Response<ResponseBody>, cx: &mut Context<'_>) -> Poll<()> {
         let (mut parts, body) = response.into_parts();
         let profile = self.facts.profile();
         let granted = (self.facts.role() == Role::Authorizer).then(|| grant::take(&mut parts, profile)).flatten();
@@ -261,8 +279,9 @@ impl Exchange {
         let (mut head, known) = match head.and_then(|head| Ok((Box::new(head), known?))) {
             Ok(both) => both,
             Err((code, sentence)) => {
+                self.failed(code, &sentence);
                 self.drop_guarded(body);
-                return self.failed(code, &sentence);
+                return Poll::Ready(());
             }
         };
         if let Some(warning) = head.over_budget(profile) {
@@ -271,19 +290,19 @@ impl Exchange {
         head.declared = head.declared.or(known.filter(|length| *length > 0 || !self.allowed.head_request)).filter(|_| !offloaded);
         if head.body_allowed && !offloaded {
             self.held_since = self.upload_first.then(Instant::now);
-            self.set(Stage::Holding { head, body, held: Held::default() });
-        } else {
-            self.ready = Some((head, Bytes::new()));
-            self.drop_guarded(body);
-            self.set(Stage::Ending);
+            return self.hold(Holding { head, body, held: Held::default() }, cx);
         }
+        self.ready = Some((head, Bytes::new()));
+        self.stage = Stage::Ending;
+        self.drop_guarded(body);
+        Poll::Ready(())
     }
 
     /// The head goes out when the body has ended, when enough is held, or when the body is pending: until then a failure becomes a clean error.
-    /// Behind a web server whose upload the head would end, a response that is not complete waits for that. False when there is nothing to do but wait.
-    fn hold(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Behind a web server whose upload the head would end, a response that is not complete waits for that.
+    fn hold(&mut self, mut holding: Holding, cx: &mut Context<'_>) -> Poll<()> {
         let commit_at = self.facts.profile().commit_bytes;
-        let Stage::Holding { body, held, .. } = &mut self.stage else { return false };
+        let Holding { body, held, .. } = &mut holding;
         let ended = loop {
             if held.len >= commit_at {
                 break false;
@@ -300,23 +319,25 @@ impl Exchange {
                 Look::Pending => break false,
                 Look::Failed(code, sentence) => {
                     self.failed(code, &sentence);
-                    return true;
+                    self.drop_guarded(holding.body);
+                    return Poll::Ready(());
                 }
             }
         };
         if !ended && self.upload_first {
-            return false;
+            self.stage = Stage::Holding(Box::new(holding));
+            return Poll::Pending;
         }
-        self.commit(ended, cx);
-        true
+        self.commit(holding, ended, cx);
+        Poll::Ready(())
     }
 
-    fn commit(&mut self, ended: bool, cx: &mut Context<'_>) {
-        let Stage::Holding { mut head, body, held } = std::mem::replace(&mut self.stage, Stage::Done) else { return };
+    fn commit(&mut self, holding: Holding, ended: bool, cx: &mut Context<'_>) {
+        let Holding { mut head, body, held } = holding;
         let held_len = held.len as u64;
         if let Some(declared) = head.declared.filter(|declared| ended && held_len < *declared) {
-            self.stage = Stage::Holding { head, body, held: Held::default() };
-            return self.failed(code::BODY_TOO_SHORT, &format!("the app declared {declared} bytes and sent {held_len}"));
+            self.failed(code::BODY_TOO_SHORT, &format!("the app declared {declared} bytes and sent {held_len}"));
+            return self.drop_guarded(body);
         }
         head.declared = head.declared.or(ended.then_some(held_len));
         let (mut left, declared) = (head.declared, head.declared.is_some() && self.facts.profile().trusts_length);
@@ -332,11 +353,14 @@ impl Exchange {
             start = whole.freeze();
         }
         self.ready = Some((head, start));
-        self.stage = Stage::Streaming { body, left, declared };
         if ended {
-            self.set(Stage::Ending);
-        } else if left == Some(0) {
-            self.end_at_declared(cx);
+            self.stage = Stage::Ending;
+            self.drop_guarded(body);
+        } else {
+            self.stage = Stage::Streaming { body, left, declared };
+            if left == Some(0) {
+                self.end_at_declared(cx);
+            }
         }
     }
 
@@ -418,7 +442,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         // The other stages hold nothing of the app.
-        if matches!(self.stage, Stage::Handling(_) | Stage::Holding { .. } | Stage::Streaming { .. }) {
+        if matches!(self.stage, Stage::Handling(_) | Stage::Holding(_) | Stage::Streaming { .. }) {
             self.set(Stage::Done);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{
     Shared,
+    admit::Admitted,
     exchange::Exchange,
     inbox::{BodyError, Inbox},
 };
@@ -33,7 +34,7 @@ pub(super) struct Slot {
     /// How long the handler may take, while the head of the response has not gone out.
     pub(super) timeout: Option<Duration>,
     /// Given back with the slot.
-    pub(super) _permit: Permit,
+    _permit: Permit,
     pub(super) own_waker: Option<Arc<SlotWaker>>,
     /// Whether it was polled before.
     pub(super) polled: bool,
@@ -46,6 +47,27 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// A request that has just been let in. `data` is where its file goes, if it is one of a Filter.
+    pub(super) fn new(id: RequestId, admitted: Admitted, data: Option<Inbox>, profile: &'static Profile, keep_conn: bool) -> Self {
+        let Admitted { exchange, inbox, permit, timeout } = admitted;
+        Self {
+            id,
+            exchange,
+            inbox,
+            data,
+            profile,
+            keep_conn,
+            heard: None,
+            timeout: Some(timeout),
+            _permit: permit,
+            own_waker: None,
+            polled: false,
+            just_polled: false,
+            broken: None,
+            over: false,
+        }
+    }
+
     /// When the head of the response must have gone out.
     pub(super) fn deadline(&self) -> Option<Instant> {
         Some(self.heard? + self.timeout?)
@@ -180,13 +202,6 @@ impl Exchanges {
 
     pub(super) fn slot(&mut self, at: usize) -> Option<&mut Slot> {
         self.slots.get_mut(at)
-    }
-
-    /// The place of the request that has just come, if it was let in and nothing more of it is to come. It counts as polled, and needs no waker of its own for that.
-    pub(super) fn take_newest(&mut self, id: RequestId) -> Option<usize> {
-        let newest = self.slots.last_mut().filter(|slot| slot.id == id && !slot.polled && slot.data.is_none())?;
-        (newest.polled, newest.just_polled) = (true, true);
-        Some(self.slots.len() - 1)
     }
 
     /// A request whose response broke and was not shown to have, and whether it had declared a length.

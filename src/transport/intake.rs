@@ -1,11 +1,12 @@
 //! From what the wire tells to requests in work: variables become an `http::Request`, body bytes find their inbox.
 
 use super::{
-    admit::{Admitted, Candidate, Refused, admit},
-    driver::{Driver, Phase, logged},
+    admit::{Candidate, Refused, admit},
+    driver::{Driver, Phase},
     exchanges::Slot,
     failure::Failure,
     inbox::{self, BodyError, Expected},
+    sending,
     socket::Link,
     spare,
 };
@@ -52,32 +53,15 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 Err(violation) => return self.protocol_failed(code::VIOLATION, &violation.to_string()),
             };
             // Most requests have no body, which costs nothing when it is known before they begin.
-            let mut complete = None;
+            let mut body_ended = false;
             if let Event::Request { id, .. } = event {
                 let next = self.next_event();
-                if matches!(next, Ok(Some(Event::BodyEnd { id: ended })) if ended == id) {
-                    complete = Some(id);
-                } else {
+                body_ended = matches!(next, Ok(Some(Event::BodyEnd { id: ended })) if ended == id);
+                if !body_ended {
                     seen = Some(next);
                 }
             }
-            #[cfg(feature = "http")]
-            if let Event::Head { id, .. } = event {
-                complete = Some(id);
-            }
-            self.take_event(event, complete.is_some());
-            if let Some(id) = complete {
-                self.poll_newest(id, cx);
-            }
-        }
-    }
-
-    /// Works on the request `id`, which has just come, unless it was refused.
-    fn poll_newest(&mut self, id: RequestId, cx: &mut Context<'_>) {
-        if let Some(newest) = self.exchanges.take_newest(id)
-            && self.poll_exchange(newest, cx) == Some(true)
-        {
-            self.exchanges.take_away_ended();
+            self.take_event(event, body_ended, cx);
         }
     }
 
@@ -85,14 +69,14 @@ impl<L: Link, W: Wire> Driver<L, W> {
         self.wire.next_event(&mut self.input, &mut self.out)
     }
 
-    fn take_event(&mut self, event: Event, body_ended: bool) {
+    fn take_event(&mut self, event: Event, body_ended: bool, cx: &mut Context<'_>) {
         if self.phase != Phase::Open {
             return;
         }
         match event {
-            Event::Request { id, keep_conn, role, params } => self.begin(id, keep_conn, role, params, body_ended),
+            Event::Request { id, keep_conn, role, params } => self.begin(id, keep_conn, role, params, body_ended, cx),
             #[cfg(feature = "http")]
-            Event::Head { id, head } => self.begin_head(id, head),
+            Event::Head { id, head } => self.begin_head(id, head, cx),
             Event::Refused { id, refusal } => self.refuse(id, refusal.into(), None, false),
             Event::Body { id, chunk } => self.take_input(id, chunk, body_of),
             Event::BodyEnd { id } => self.end_input(id, body_of, inbox::Inbox::finish),
@@ -109,7 +93,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
     }
 
-    fn begin(&mut self, id: RequestId, keep_conn: bool, role: Role, params: Params, body_ended: bool) {
+    fn begin(&mut self, id: RequestId, keep_conn: bool, role: Role, params: Params, body_ended: bool, cx: &mut Context<'_>) {
         let Params { bytes, pairs, headers } = params;
         let vars = CgiVars::from_parts(bytes, pairs, headers);
         let profile = self.profile_of(&vars, keep_conn);
@@ -126,8 +110,12 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let candidate = Candidate { parts, meta, vars, gateway, profile, role, body_ended, upgrade: false, last_call };
         match admit(&self.shared, &self.app, candidate) {
             Ok(admitted) => {
-                let is_cut = body_ended && admitted.inbox.is_some();
-                self.work_on(id, admitted, data, profile, keep_conn);
+                let (is_cut, waits) = (body_ended && admitted.inbox.is_some(), data.is_some());
+                let slot = Slot::new(id, admitted, data, profile, keep_conn);
+                if body_ended && !is_cut && !waits {
+                    return self.work_on_whole(slot, cx);
+                }
+                self.work_on(slot);
                 if is_cut {
                     self.end_input(id, body_of, inbox::Inbox::finish);
                 }
@@ -137,25 +125,21 @@ impl<L: Link, W: Wire> Driver<L, W> {
     }
 
     /// Takes a request among those in work.
-    pub(super) fn work_on(&mut self, id: RequestId, admitted: Admitted, data: Option<inbox::Inbox>, profile: &'static Profile, keep_conn: bool) {
-        let Admitted { exchange, inbox, permit, timeout } = admitted;
+    fn work_on(&mut self, slot: Slot) {
         self.timers.pause_over();
-        self.exchanges.add(Slot {
-            id,
-            exchange,
-            inbox,
-            data,
-            profile,
-            keep_conn,
-            heard: None,
-            timeout: Some(timeout),
-            _permit: permit,
-            own_waker: None,
-            polled: false,
-            just_polled: false,
-            broken: None,
-            over: false,
-        });
+        self.exchanges.add(slot);
+    }
+
+    /// Works on a request that is here with all that belongs to it, and takes it among those in work if that was not all there is to do.
+    ///
+    /// It is polled with the waker of the connection: until that wakes there is no reason to poll it again, and it needs no waker of its own.
+    pub(super) fn work_on_whole(&mut self, mut slot: Slot, cx: &mut Context<'_>) {
+        self.timers.pause_over();
+        (slot.polled, slot.just_polled) = (true, true);
+        sending::poll(&mut slot, &mut self.wire, &mut self.out, cx);
+        if !slot.over {
+            self.exchanges.add(slot);
+        }
     }
 
     /// What the web server needs. One connection comes from one server, so that its name is not looked for again once it was told.
@@ -185,10 +169,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
         if self.refused_unread > REFUSED_BACKLOG {
             return self.protocol_failed(code::VIOLATION, "more requests were refused than their answers were read");
         }
-        let ((), lines) = logged::<W, _>(|| tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence));
-        self.send_log(id, lines, &profile::UNKNOWN);
+        let ((), lines) = sending::logged::<W, _>(|| tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence));
+        sending::log(&mut self.wire, &mut self.out, id, lines, &profile::UNKNOWN);
         let (head, page) = Head::of_error(failure.status, failure.code.as_str(), accept, head_request);
-        self.refused_unread += self.respond_head(id, &head, &page, &profile::UNKNOWN);
+        self.refused_unread += sending::respond_head(&mut self.wire, &mut self.out, id, &head, &page, &profile::UNKNOWN);
         self.wire.respond(id, ResponsePart::End, &mut self.out);
     }
 

@@ -17,6 +17,7 @@ mod grant;
 mod http;
 pub(crate) mod inbox;
 mod intake;
+mod sending;
 pub(crate) mod socket;
 mod spare;
 mod spool;

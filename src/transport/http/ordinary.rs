@@ -16,6 +16,7 @@ use crate::{
         Shared,
         admit::{Candidate, Refused, admit},
         driver::Driver,
+        exchanges::Slot,
         failure::Failure,
         socket::Link,
         spare,
@@ -25,6 +26,7 @@ use http::{HeaderValue, Version};
 use std::{
     cell::Cell,
     sync::Arc,
+    task::Context,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -51,7 +53,7 @@ pub(super) async fn serve(conn: Conn, front: Front, app: BoxApp, shared: Arc<Sha
 
 impl<L: Link, W: Wire> Driver<L, W> {
     /// Begins a request of HTTP.
-    pub(in crate::transport) fn begin_head(&mut self, id: RequestId, head: RequestHead) {
+    pub(in crate::transport) fn begin_head(&mut self, id: RequestId, head: RequestHead, cx: &mut Context<'_>) {
         let RequestHead { bytes, method, target, is_1_0, headers } = head;
         let version = if is_1_0 { Version::HTTP_10 } else { Version::HTTP_11 };
         // The token is watched only by a connection that has to wait.
@@ -69,7 +71,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let (vars, gateway, role) = (CgiVars::new(), Gateway::Http, Role::Responder);
         let candidate = Candidate { parts, meta, vars, gateway, profile, role, body_ended: true, upgrade: false, last_call: false };
         match admit(&self.shared, &self.app, candidate) {
-            Ok(admitted) => self.work_on(id, admitted, None, profile, true),
+            Ok(admitted) => self.work_on_whole(Slot::new(id, admitted, None, profile, true), cx),
             Err(Refused { failure, accept }) => self.refuse(id, failure, accept.as_ref().map(HeaderValue::as_bytes), head_request),
         }
     }
