@@ -10,9 +10,9 @@ pub(crate) type PairSpan = (Range<u32>, Range<u32>);
 pub(crate) enum Pairs {
     /// Each where it was found.
     Spans(Vec<PairSpan>),
-    /// From the first byte to the last one behind another, as [`Encoded`] reads them, and how many there are. To walk along them twice, which is what nearly every request
-    /// needs, takes less than to note where they are.
-    Encoded(usize),
+    /// From the first byte to the last one behind another, as [`Encoded`] reads them. Each stands where the one before ends, so that a walk along them has to wait for each length:
+    /// nobody walks before they are sorted, and whoever does finds out then whether they are pairs to the last byte.
+    Encoded,
 }
 
 impl Default for Pairs {
@@ -28,11 +28,11 @@ impl From<Vec<PairSpan>> for Pairs {
 }
 
 impl Pairs {
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
+    /// How many there are in `bytes`.
+    pub(crate) fn count(&self, bytes: &[u8]) -> usize {
         match self {
             Self::Spans(spans) => spans.len(),
-            Self::Encoded(count) => *count,
+            Self::Encoded => Encoded(bytes).count(),
         }
     }
 
@@ -41,7 +41,7 @@ impl Pairs {
     pub(crate) fn iter<'a>(&'a self, bytes: &'a [u8]) -> Iter<'a> {
         match self {
             Self::Spans(spans) => Iter::Spans(bytes, spans.iter()),
-            Self::Encoded(_) => Iter::Encoded(Encoded(bytes)),
+            Self::Encoded => Iter::Encoded(Encoded(bytes)),
         }
     }
 
@@ -53,7 +53,7 @@ impl Pairs {
                 let named = |(other, _): &&PairSpan| other.len() == name.len() && cut(bytes, other) == name;
                 spans.iter().rev().find(named).map(|(_, value)| cut(bytes, value))
             }
-            Self::Encoded(_) => Encoded(bytes).filter(|(other, _)| *other == name).last().map(|(_, value)| value),
+            Self::Encoded => Encoded(bytes).filter(|(other, _)| *other == name).last().map(|(_, value)| value),
         }
     }
 }
@@ -63,6 +63,16 @@ impl Pairs {
 pub(crate) enum Iter<'a> {
     Spans(&'a [u8], slice::Iter<'a, PairSpan>),
     Encoded(Encoded<'a>),
+}
+
+impl Iter<'_> {
+    /// Whether nothing is left that is no pair.
+    pub(crate) fn is_at_end(&self) -> bool {
+        match self {
+            Self::Spans(_, spans) => spans.as_slice().is_empty(),
+            Self::Encoded(pairs) => pairs.is_at_end(),
+        }
+    }
 }
 
 impl<'a> Iterator for Iter<'a> {
@@ -143,8 +153,8 @@ mod tests {
         let bytes = b"\x01\x02Abc\x80\0\0\x01\x00B\x01\x01Ad";
         let spans = Pairs::from(vec![(2..3, 3..5), (10..11, 11..11), (13..14, 14..15)]);
         let expected: [(&[u8], &[u8]); 3] = [(b"A", b"bc"), (b"B", b""), (b"A", b"d")];
-        for pairs in [spans, Pairs::Encoded(3)] {
-            assert!(pairs.iter(bytes).eq(expected) && pairs.len() == 3, "{pairs:?}");
+        for pairs in [spans, Pairs::Encoded] {
+            assert!(pairs.iter(bytes).eq(expected) && pairs.count(bytes) == 3, "{pairs:?}");
             let last = [&b"A"[..], b"B", b"C"].map(|name| pairs.last_of(bytes, name));
             assert_eq!(last, [Some(&b"d"[..]), Some(b""), None], "{pairs:?}");
         }

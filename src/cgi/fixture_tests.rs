@@ -91,7 +91,7 @@ fn map(fixture: &Fixture) -> (Result<(Parts, Meta, CgiBody), VarError>, &'static
     let gateway = if fixture.gateway == "cgi" { Gateway::Cgi } else { Gateway::FastCgi };
     let ownership = if fixture.own_listener { Ownership::ModFcgid } else { Ownership::Shared };
     let profile = choose_profile(gateway, ownership, &vars, fixture.keep_conn);
-    let context = Context { program: Some(&Executable::new(fixture.exe.clone().into())), profile, trusted: None };
+    let context = Context { program: Some(&Executable::new(fixture.exe.clone().into())), profile, trusted: None, max_vars: 1024 };
     let mapped = parts_from_vars(&vars, &context).and_then(|(parts, meta)| {
         // In FastCGI the length is advice, and cannot be a reason to refuse.
         let body = if gateway == Gateway::Cgi { cgi_body(&vars)? } else { CgiBody::None };

@@ -87,7 +87,7 @@ impl CgiVars {
     /// How many variables there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pairs.len() + self.headers.as_ref().map_or(0, Vec::len)
+        self.pairs.count(&self.bytes) + self.headers.as_ref().map_or(0, Vec::len)
     }
 
     /// Whether there is no variable, as on a request that lodger did not make.
@@ -107,7 +107,7 @@ impl CgiVars {
     }
 
     /// The variables that the web server sent as such.
-    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    fn pairs(&self) -> pairs::Iter<'_> {
         self.pairs.iter(&self.bytes)
     }
 

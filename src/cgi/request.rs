@@ -17,9 +17,13 @@ use http::{
 };
 use std::net::{IpAddr, SocketAddr};
 
-/// Why variables are not a request. The visitor gets 400 or 414.
+/// Why variables are not a request. The visitor gets 400, 414 or 431.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum VarError {
+    #[error("more variables than the limit allows")]
+    TooMany,
+    #[error("the variables cannot be read")]
+    Malformed,
     #[error("REQUEST_METHOD is missing or empty")]
     NoMethod,
     #[error("REQUEST_METHOD is no method")]
@@ -36,6 +40,9 @@ pub(crate) enum VarError {
 
 /// Room for the headers of an ordinary request; a map that is asked for too much panics.
 pub(super) const USUAL_HEADERS: usize = 64;
+
+/// How many bytes of variables there are for each header: about a third of the variables of a browser's request are headers, and the longest ones. A map that grows is filled twice.
+const BYTES_OF_HEADER: usize = 85;
 
 /// Facts of an exchange that are no part of an `http::Request`.
 #[derive(Debug, Clone, Default)]
@@ -62,6 +69,8 @@ pub(crate) struct Context<'a> {
     pub(crate) profile: &'a Profile,
     /// Whose `X-Forwarded-*` headers are believed beside those of this machine.
     pub(crate) trusted: Option<&'a Trusted>,
+    /// How many variables there may be.
+    pub(crate) max_vars: usize,
 }
 
 /// What the variables say that mean something here. Of a repeated one the last counts: nginx sends a variable that was set twice in its
@@ -85,11 +94,10 @@ struct Known<'a> {
 /// Host is no error.
 #[inline]
 pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(Parts, Meta), VarError> {
-    // About a third of the variables are headers.
-    let mut headers = HeaderMap::with_capacity((vars.len() * 3 / 8).min(USUAL_HEADERS));
+    let mut headers = HeaderMap::with_capacity((vars.byte_len() / BYTES_OF_HEADER).min(USUAL_HEADERS));
     let mut known = Known::default();
     let written = vars.headers();
-    known.read_vars(vars, written.is_none(), &mut headers);
+    known.read_vars(vars, context.max_vars, written.is_none(), &mut headers)?;
     if let Some(written) = written {
         // Behind the variables: of what is repeated the last counts, and the client's own header says more than what a server made of it.
         known.read_headers(vars, written, &mut headers);
@@ -193,8 +201,11 @@ impl<'a> Known<'a> {
     }
 
     /// Sorts the variables: the ones with a meaning of their own into itself, and those that are headers into `headers`, if they are the source of `all_headers`.
-    fn read_vars(&mut self, vars: &'a CgiVars, all_headers: bool, headers: &mut HeaderMap) {
-        for (name, value) in vars.pairs() {
+    fn read_vars(&mut self, vars: &'a CgiVars, max: usize, all_headers: bool, headers: &mut HeaderMap) -> Result<(), VarError> {
+        let mut pairs = vars.pairs();
+        let mut count = 0;
+        for (name, value) in &mut pairs {
+            count += 1;
             match names::find(name) {
                 Some(Var::Header(name)) if all_headers => append(headers, name.clone(), vars.share(value)),
                 Some(Var::Host) => self.take_host(vars, value, headers),
@@ -209,6 +220,11 @@ impl<'a> Known<'a> {
                 }
                 None => {}
             }
+        }
+        match () {
+            () if count > max => Err(VarError::TooMany),
+            () if !pairs.is_at_end() => Err(VarError::Malformed),
+            () => Ok(()),
         }
     }
 
@@ -473,7 +489,20 @@ mod tests {
         let written = pairs.split_off(sent.len());
         let vars = CgiVars::from_parts(bytes, pairs.into(), Some(written));
         let vars = if is_written { vars } else { CgiVars::from_pairs(vars.iter()) };
-        parts_from_vars(&vars, &Context { program: None, profile: &profile::UNKNOWN, trusted: None })
+        parts_from_vars(&vars, &Context { program: None, profile: &profile::UNKNOWN, trusted: None, max_vars: 1024 })
+    }
+
+    #[test]
+    fn variables_that_are_too_many_or_cannot_be_read_are_no_request() {
+        let map = |bytes, max_vars| {
+            let vars = CgiVars::from_parts(Bytes::from_static(bytes), Pairs::Encoded, None);
+            parts_from_vars(&vars, &Context { program: None, profile: &profile::UNKNOWN, trusted: None, max_vars }).unwrap_err()
+        };
+        assert_eq!(map(b"\0\0\0\0\0\0", 3), VarError::NoMethod, "as many as may be");
+        assert_eq!(map(b"\0\0\0\0\0\0", 2), VarError::TooMany);
+        assert_eq!(map(b"\0\0\0\0\x01", 2), VarError::Malformed, "what is behind them is none");
+        assert_eq!(map(b"\0\0\0\0\0\0\x01", 2), VarError::TooMany, "they are too many before anything is malformed");
+        assert_eq!(map(b"\xFF\xFF\xFF\xFF\x01", 2), VarError::Malformed);
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub(super) async fn ask(tree: &Tree, target: &str, vars: &[(&str, &str)]) -> See
     let usual = usual.into_iter().filter(|(name, _)| !vars.iter().any(|(other, _)| other == name));
     let body = vars.iter().find(|(name, _)| *name == "BODY").map_or("", |(_, body)| body);
     let vars = CgiVars::from_pairs(usual.chain(vars.iter().copied().filter(|(name, _)| *name != "BODY")));
-    let context = request::Context { program: None, profile: &profile::UNKNOWN, trusted: None };
+    let context = request::Context { program: None, profile: &profile::UNKNOWN, trusted: None, max_vars: 1024 };
     let (parts, meta) = parts_from_vars(&vars, &context).unwrap();
     let mut request = Request::from_parts(parts, Body::from(body.to_owned()));
     request.extensions_mut().insert(Exchange::new(vars, Gateway::FastCgi, &profile::UNKNOWN, meta, Role::Responder, None));

@@ -33,6 +33,8 @@ impl Failure {
 impl From<VarError> for Failure {
     fn from(error: VarError) -> Self {
         let (status, sentence) = match error {
+            VarError::TooMany => return Refusal::ParamsTooLarge.into(),
+            VarError::Malformed => return Refusal::ParamsMalformed.into(),
             VarError::UriTooLong => (StatusCode::URI_TOO_LONG, "the target of the request is longer than 65,534 bytes"),
             VarError::NoMethod => (
                 StatusCode::BAD_REQUEST,

@@ -159,7 +159,12 @@ impl<L: Link, W: Wire> Driver<L, W> {
         if self.gateway == Gateway::Cgi {
             check_environment(vars, &self.shared.limits)?;
         }
-        let context = request::Context { program: self.shared.program.as_ref(), profile, trusted: self.shared.trusted.as_ref() };
+        let context = request::Context {
+            program: self.shared.program.as_ref(),
+            profile,
+            trusted: self.shared.trusted.as_ref(),
+            max_vars: self.shared.limits.params_pairs,
+        };
         Ok(parts_from_vars(vars, &context)?)
     }
 
@@ -222,9 +227,9 @@ fn insert_data(parts: &mut Parts, vars: &CgiVars, limits: &Limits) -> inbox::Inb
     inbox
 }
 
-/// FastCGI checks these while it reads; an environment is there all at once.
+/// A wire checks these while it reads; an environment is there all at once.
 fn check_environment(vars: &CgiVars, limits: &Limits) -> Result<(), Failure> {
-    if vars.len() > limits.params_pairs || vars.byte_len() > limits.params_bytes {
+    if vars.byte_len() > limits.params_bytes {
         return Err(Refusal::ParamsTooLarge.into());
     }
     Ok(cgi_body(vars).map(drop)?)

@@ -58,7 +58,7 @@ fn seen(params: Params, gateway: Gateway, keep_conn: bool) -> Seen {
     let vars = CgiVars::from_parts(bytes, pairs, headers);
     let profile = choose_profile(gateway, Ownership::Shared, &vars, keep_conn);
     assert_eq!(profile.name(), "openlitespeed");
-    let context = Context { program: Some(&Executable::new("/home/user/bin/app".into())), profile, trusted: None };
+    let context = Context { program: Some(&Executable::new("/home/user/bin/app".into())), profile, trusted: None, max_vars: 1024 };
     let (parts, meta): (Parts, Meta) = parts_from_vars(&vars, &context).unwrap();
     Seen {
         method: parts.method.to_string(),

@@ -159,7 +159,7 @@ mod tests {
     /// The head of a request that a web server described.
     fn behind_a_web_server(vars: &[(&str, &str)]) -> Parts {
         let vars = CgiVars::from_pairs(vars.iter().copied());
-        let context = request::Context { program: None, profile: &profile::UNKNOWN, trusted: None };
+        let context = request::Context { program: None, profile: &profile::UNKNOWN, trusted: None, max_vars: 1024 };
         let (mut parts, meta) = request::parts_from_vars(&vars, &context).unwrap();
         parts.extensions.insert(Exchange::new(vars, Gateway::FastCgi, &profile::UNKNOWN, meta, Role::Responder, None));
         parts

@@ -3,8 +3,7 @@
 use super::{
     FCGI_KEEP_CONN, FCGI_REQUEST_COMPLETE, FCGI_UNKNOWN_ROLE, Record, RecordCodec, RecordType,
     codec::RecordError,
-    name_value::{self, PairError},
-    record_head, role_of,
+    name_value, record_head, role_of,
     stream::{Gathered, Phase, Stream, Streams},
 };
 use crate::{
@@ -89,7 +88,7 @@ impl Connection {
     fn answer_values(&self, asked: &Bytes, out: &mut Outbox) {
         let known: [(&[u8], usize); 3] =
             [(b"FCGI_MAX_CONNS", self.limits.requests), (b"FCGI_MAX_REQS", self.limits.requests), (b"FCGI_MPXS_CONNS", 1)];
-        let asked: &[u8] = if name_value::count(asked, self.limits.params_pairs).is_ok() { asked } else { &[] };
+        let asked: &[u8] = if name_value::are_pairs(asked) { asked } else { &[] };
         let mut answered = [false; 3];
         let mut content = BytesMut::new();
         for (name, _) in Encoded::new(asked) {
@@ -166,25 +165,13 @@ impl Connection {
         }
         let bytes = params.finish();
         self.params_held -= bytes.len() + *early_len;
-        match name_value::count(&bytes, self.limits.params_pairs) {
-            Ok(count) => {
-                self.told_later.append(early);
-                let role = stream.role.unwrap_or_default();
-                if role == Role::Authorizer {
-                    self.told_later.push_back(Event::BodyEnd { id });
-                }
-                stream.phase = Phase::Working;
-                Some(Event::Request { id, keep_conn: stream.keep_conn, role, params: Params { bytes, pairs: Pairs::Encoded(count), headers: None } })
-            }
-            Err(error) => {
-                stream.phase = Phase::Refused;
-                let refusal = match error {
-                    PairError::Malformed => Refusal::ParamsMalformed,
-                    PairError::TooMany => Refusal::ParamsTooLarge,
-                };
-                Some(Event::Refused { id, refusal })
-            }
+        self.told_later.append(early);
+        let role = stream.role.unwrap_or_default();
+        if role == Role::Authorizer {
+            self.told_later.push_back(Event::BodyEnd { id });
         }
+        stream.phase = Phase::Working;
+        Some(Event::Request { id, keep_conn: stream.keep_conn, role, params: Params { bytes, pairs: Pairs::Encoded, headers: None } })
     }
 
     /// Specification 6.3 gives an Authorizer variables and no body: mod_fcgid and mod_authnz_fcgi send it no STDIN at all, not even the empty record. So
