@@ -218,7 +218,7 @@ pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, 
     };
     // The process ends, and what goes with the last holder has nobody to tell.
     std::mem::forget(Arc::clone(&shared));
-    if !life::background_tasks().is_empty() {
+    if life::has_background_tasks() {
         fd0::release_stdio().map_err(socket_error)?;
         let no_connections = TaskTracker::new();
         no_connections.close();

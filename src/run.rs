@@ -2,6 +2,7 @@
 
 use crate::{
     app::IntoApp,
+    cgi::CgiVars,
     diagnostic::codes as code,
     error::Error,
     gateway::{Decision, Handed, Ownership, Terms, decide, fd0, http::is_lsnode, passenger::WORK_DIR, systemd, variables},
@@ -12,7 +13,7 @@ use crate::{
     settings::Settings,
     sys,
     telemetry::log,
-    transport::{door::Door, stdio},
+    transport::door::Door,
     unbuilt::Unbuilt,
 };
 #[cfg(feature = "site")]
@@ -20,12 +21,15 @@ use crate::{
     configured::{self, Configured},
     handler::APP,
 };
+use bytes::Bytes;
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     future::pending,
     io,
     marker::PhantomData,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
+    pin::Pin,
     process::ExitCode,
 };
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -35,6 +39,9 @@ const BLOCKING_THREADS: usize = 4;
 
 /// How many connections are heard of with one look at the kernel. Room for them is made at every start, and few processes hear of more at once.
 const EVENTS: usize = 128;
+
+/// The same for one request, which has two pipes.
+const EVENTS_OF_CGI: usize = 8;
 
 /// Runs `app` as a whole program: behind a web server it serves, in a terminal it is a command line.
 ///
@@ -123,8 +130,8 @@ impl<M, A: IntoApp<M>> Program<A, M> {
             let hint = "call `lodger::serve(app).await` there instead, or take `#[tokio::main]` away";
             return report(&Error::new(code::INSIDE_A_RUNTIME, crate::Blame::App, "`lodger::run` was called inside a tokio runtime", hint), 2);
         }
-        let environment = sys::environment();
-        let environment = variables(&environment);
+        let copy = Bytes::from(sys::environment());
+        let environment = variables(&copy);
         let decision = decide(&fd0::facts(&environment, arguments));
         let is_sure = matches!(decision, Decision::Activated(_) | Decision::Listen | Decision::Connection { certain: true });
         if is_sure {
@@ -134,7 +141,10 @@ impl<M, A: IntoApp<M>> Program<A, M> {
         match decision {
             Decision::Passenger(folder) => self.configure(Some(&arguments())).passenger(folder),
             // RFC 3875, 4.4: here arguments may come out of a query string.
-            Decision::Cgi => self.configure(None).cgi(&environment),
+            Decision::Cgi => {
+                let pairs = environment.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+                self.configure(None).cgi(CgiVars::of_slices(&copy, pairs))
+            }
             undecided => self.by_hand(&undecided),
         }
     }
@@ -155,14 +165,14 @@ impl<M, A: IntoApp<M>> Program<A, M> {
 
     /// Reads `lodger.toml`, and installs the log as it wants it. Of the arguments only the one that names the file is looked at.
     #[cfg(feature = "site")]
-    fn configure(self, args: Option<&[OsString]>) -> Ready<A, M> {
+    fn configure(self, args: Option<&[OsString]>) -> Ready {
         let told = args.and_then(configured::argument);
         // Who may not look at arguments serves one request, and a log that has the warnings of a good file with every request is of no use.
         self.configure_with(told.as_deref(), args.is_some())
     }
 
     #[cfg(feature = "site")]
-    fn configure_with(mut self, told: Option<&Path>, warns: bool) -> Ready<A, M> {
+    fn configure_with(mut self, told: Option<&Path>, warns: bool) -> Ready {
         let configured = Configured::read(told);
         log::install(configured.log().as_deref());
         log::install_panic_hook();
@@ -170,19 +180,22 @@ impl<M, A: IntoApp<M>> Program<A, M> {
             configured.warn(self.apps());
         }
         configured.apply(&mut self.settings, &mut self.worker_threads);
-        Ready { program: self, configured }
+        let Self { app, settings, worker_threads, is_placeholder, .. } = self;
+        // A program that made a tree by itself is that tree.
+        let configured = if app.is_tree() { Configured::Nothing } else { configured };
+        Ready { app: Unbuilt::new(app, move |app| configured.surround(app, is_placeholder)), settings, worker_threads }
     }
 
     #[cfg(not(feature = "site"))]
-    fn configure(self, _args: Option<&[OsString]>) -> Ready<A, M> {
+    fn configure(self, _args: Option<&[OsString]>) -> Ready {
         self.configure_with(None, false)
     }
 
     #[cfg(not(feature = "site"))]
-    fn configure_with(self, _told: Option<&Path>, _warns: bool) -> Ready<A, M> {
+    fn configure_with(self, _told: Option<&Path>, _warns: bool) -> Ready {
         log::install(None);
         log::install_panic_hook();
-        Ready { program: self }
+        Ready { app: Unbuilt::new(self.app, |app| app), settings: self.settings, worker_threads: self.worker_threads }
     }
 
     /// Listens on a Unix socket of our own. `config` names a `lodger.toml` that lies elsewhere.
@@ -218,13 +231,16 @@ impl<M, A: IntoApp<M>> Program<A, M> {
 /// A program that knows who started it and what its file says.
 ///
 /// The ways to serve are functions of their own, so that each touches as much of the stack as it needs and not as much as the largest.
-struct Ready<A, M> {
-    program: Program<A, M>,
-    #[cfg(feature = "site")]
-    configured: Configured,
+struct Ready {
+    app: Unbuilt,
+    settings: Settings,
+    worker_threads: usize,
 }
 
-impl<M, A: IntoApp<M>> Ready<A, M> {
+/// What a program does to its end.
+type Serving = Pin<Box<dyn Future<Output = Result<ExitCode, Error>> + Send>>;
+
+impl Ready {
     /// Serves what was handed over.
     #[inline(never)]
     fn serve(self, handed: &Decision) -> ExitCode {
@@ -242,24 +258,24 @@ impl<M, A: IntoApp<M>> Ready<A, M> {
     }
 
     fn accept(self, start_with: Start) -> ExitCode {
-        let settings = self.program.settings.clone();
-        self.block_on(|app| async move { serve_sockets(start_with, app.start::<M>(), settings, pending()).await.map(|()| ExitCode::SUCCESS) })
+        let Self { app, settings, worker_threads } = self;
+        let serving = async move { serve_sockets(start_with, app.start(), settings, pending()).await.map(|()| ExitCode::SUCCESS) };
+        block_on(worker_threads, EVENTS, Box::pin(serving))
     }
 
     #[inline(never)]
-    fn cgi(mut self, environment: &[(&OsStr, &OsStr)]) -> ExitCode {
+    fn cgi(self, vars: CgiVars) -> ExitCode {
         sys::close_on_exec_from(3);
-        let vars = stdio::variables(environment);
         if vars.get("HTTP_PROXY").is_some() {
             sys::forget_http_proxy();
         }
-        // One request needs one thread.
-        self.program.worker_threads = 1;
-        let settings = self.program.settings.clone();
-        self.block_on(|app| async move {
-            let whole = serve_cgi(vars, app.start::<M>(), settings).await?;
+        let Self { app, settings, .. } = self;
+        let serving = async move {
+            let whole = serve_cgi(vars, app.start(), settings).await?;
             Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        })
+        };
+        // One request needs one thread.
+        block_on(1, EVENTS_OF_CGI, Box::pin(serving))
     }
 
     /// Behind Phusion Passenger, which shows the operator why an app does not start; so it is told, and the process ends.
@@ -268,11 +284,9 @@ impl<M, A: IntoApp<M>> Ready<A, M> {
         sys::close_on_exec_from(3);
         // A program of this kind that the app starts was not started by Passenger.
         sys::forget_variables([WORK_DIR.into()]);
-        let settings = self.program.settings.clone();
-        self.block_on(|app| async move {
-            let app = app.start_or_fail::<M>();
-            serve_passenger(folder, app, settings, pending()).await.map(|()| ExitCode::SUCCESS)
-        })
+        let Self { app, settings, worker_threads } = self;
+        let serving = async move { serve_passenger(folder, app.start_or_fail(), settings, pending()).await.map(|()| ExitCode::SUCCESS) };
+        block_on(worker_threads, EVENTS, Box::pin(serving))
     }
 
     /// Listens on a Unix socket of our own.
@@ -292,54 +306,37 @@ impl<M, A: IntoApp<M>> Ready<A, M> {
             Err(error) => report(&error, 3),
         }
     }
-
-    #[cfg(feature = "site")]
-    fn unbuilt(self) -> Unbuilt<A> {
-        let Program { app, is_placeholder, .. } = self.program;
-        // A program that made a tree by itself is that tree.
-        let configured = if app.is_tree() { Configured::Nothing } else { self.configured };
-        Unbuilt::new(app, move |app| configured.surround(app, is_placeholder))
-    }
-
-    #[cfg(not(feature = "site"))]
-    fn unbuilt(self) -> Unbuilt<A> {
-        Unbuilt::new(self.program.app, |app| app)
-    }
-
-    fn block_on<F>(self, serve: impl FnOnce(Unbuilt<A>) -> F) -> ExitCode
-    where
-        F: Future<Output = Result<ExitCode, Error>> + Send + 'static,
-    {
-        let threads = self.program.worker_threads;
-        let runtime = match runtime(threads) {
-            Ok(runtime) => runtime,
-            Err(error) => return report(&runtime_error(error.to_string()), 1),
-        };
-        let serve = serve(self.unbuilt());
-        // What `block_on` runs itself stays outside the workers of several threads, and would wake one of them up for each connection.
-        let result = if threads > 1 {
-            let served = runtime.block_on(runtime.spawn(serve));
-            served.unwrap_or_else(|error| Err(runtime_error(error.to_string())))
-        } else {
-            runtime.block_on(serve)
-        };
-        if runtime.metrics().num_alive_tasks() == 0 {
-            // There is nobody left whom its end would concern, and the kernel takes it down faster.
-            std::mem::forget(runtime);
-        } else {
-            // What still runs was waited for as long as the host allows.
-            runtime.shutdown_background();
-        }
-        result.unwrap_or_else(|error| report(&error, 1))
-    }
 }
 
-fn runtime(worker_threads: usize) -> io::Result<Runtime> {
+/// Makes a runtime and goes on until the program ends. What it does lies in one place: on the stack it would be moved, and each new page of that costs a CGI program a hundredth of its time.
+fn block_on(threads: usize, events: usize, serving: Serving) -> ExitCode {
+    let runtime = match runtime(threads, events) {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&runtime_error(error.to_string()), 1),
+    };
+    // What `block_on` runs itself stays outside the workers of several threads, and would wake one of them up for each connection.
+    let result = if threads > 1 {
+        let served = runtime.block_on(runtime.spawn(serving));
+        served.unwrap_or_else(|error| Err(runtime_error(error.to_string())))
+    } else {
+        runtime.block_on(serving)
+    };
+    if runtime.metrics().num_alive_tasks() == 0 {
+        // There is nobody left whom its end would concern, and the kernel takes it down faster.
+        std::mem::forget(runtime);
+    } else {
+        // What still runs was waited for as long as the host allows.
+        runtime.shutdown_background();
+    }
+    result.unwrap_or_else(|error| report(&error, 1))
+}
+
+fn runtime(worker_threads: usize, events: usize) -> io::Result<Runtime> {
     let mut builder = if worker_threads > 1 { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     if worker_threads > 1 {
         builder.worker_threads(worker_threads);
     }
-    builder.enable_all().max_blocking_threads(BLOCKING_THREADS).max_io_events_per_tick(EVENTS).build()
+    builder.enable_all().max_blocking_threads(BLOCKING_THREADS).max_io_events_per_tick(events).build()
 }
 
 /// Behind a listener arguments are read late and never end the program: lsnode passes a path, FcgidWrapper passes options.

@@ -11,6 +11,8 @@ use crate::{
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use std::{
+    future::Future,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,28 +20,36 @@ use std::{
 /// How long after a failed start the next try waits at least.
 const START_AGAIN: Duration = Duration::from_secs(1);
 
-/// An app that is not built yet, and what it will stand in.
-pub(crate) struct Unbuilt<A> {
-    app: A,
+/// An app while it is built.
+type Building = Pin<Box<dyn Future<Output = Result<BoxApp, BoxError>> + Send>>;
+
+/// What builds an app, each time that it is called.
+type Build = Arc<dyn Fn() -> Building + Send + Sync>;
+
+/// An app that is not built yet, and what it will stand in. Of which type it is, nobody sees any more: what serves it is compiled once, with lodger, and not anew with every program.
+pub(crate) struct Unbuilt {
+    build: Build,
     surround: Box<dyn FnOnce(BoxApp) -> BoxApp + Send>,
 }
 
-impl<A> Unbuilt<A> {
+impl Unbuilt {
     /// `surround` puts the app where it belongs once it is built.
-    pub(crate) fn new(app: A, surround: impl FnOnce(BoxApp) -> BoxApp + Send + 'static) -> Self {
-        Self { app, surround: Box::new(surround) }
+    pub(crate) fn new<M>(app: impl IntoApp<M>, surround: impl FnOnce(BoxApp) -> BoxApp + Send + 'static) -> Self {
+        let app = Arc::new(app);
+        let build = move || -> Building {
+            let app = Arc::clone(&app);
+            Box::pin(async move { app.build().await })
+        };
+        Self { build: Arc::new(build), surround: Box::new(surround) }
     }
 
     /// Builds the app; when that fails, an app that says so and tries again. What stands around it is served either way.
-    pub(crate) async fn start<M>(self) -> BoxApp
-    where
-        A: IntoApp<M>,
-    {
-        let Self { app, surround } = self;
-        let built = build(&app).await;
+    pub(crate) async fn start(self) -> BoxApp {
+        let Self { build, surround } = self;
+        let built = try_build(&build).await;
         surround(match built {
             Ok(app) => app,
-            Err(error) => retrying(app, &error),
+            Err(error) => retrying(build, &error),
         })
     }
 
@@ -48,17 +58,14 @@ impl<A> Unbuilt<A> {
     /// # Errors
     ///
     /// When it does not.
-    pub(crate) async fn start_or_fail<M>(self) -> Result<BoxApp, Error>
-    where
-        A: IntoApp<M>,
-    {
-        let Self { app, surround } = self;
-        build(&app).await.map(surround).map_err(app_did_not_start)
+    pub(crate) async fn start_or_fail(self) -> Result<BoxApp, Error> {
+        let Self { build, surround } = self;
+        try_build(&build).await.map(surround).map_err(app_did_not_start)
     }
 }
 
-async fn build<M>(app: &impl IntoApp<M>) -> Result<BoxApp, BoxError> {
-    log::guarded(app.build()).await.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()))
+async fn try_build(build: &Build) -> Result<BoxApp, BoxError> {
+    log::guarded(build()).await.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()))
 }
 
 fn app_did_not_start(cause: BoxError) -> Error {
@@ -71,20 +78,19 @@ fn note_failed_start(error: &BoxError) {
 }
 
 /// An app that could not start: each request that comes a while after the last try tries again, all others get a page that says so.
-fn retrying<M>(app: impl IntoApp<M>, error: &BoxError) -> BoxApp {
+fn retrying(build: Build, error: &BoxError) -> BoxApp {
     struct Start {
         built: Option<BoxApp>,
         tried: Instant,
     }
     note_failed_start(error);
-    let app = Arc::new(app);
     let start = Arc::new(tokio::sync::Mutex::new(Start { built: None, tried: Instant::now() }));
     let service = tower::service_fn(move |request: Request<Body>| {
-        let (app, start) = (Arc::clone(&app), Arc::clone(&start));
+        let (build, start) = (Arc::clone(&build), Arc::clone(&start));
         async move {
             let mut start = start.lock().await;
             if start.built.is_none() && start.tried.elapsed() >= START_AGAIN {
-                match build(&*app).await {
+                match try_build(&build).await {
                     Ok(app) => start.built = Some(app),
                     Err(error) => note_failed_start(&error),
                 }

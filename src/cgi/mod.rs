@@ -66,6 +66,17 @@ impl CgiVars {
         Self::from_parts(bytes.into(), pairs.into(), None)
     }
 
+    /// Pairs that are slices of `bytes`, which are shared. One that lies elsewhere reads as empty.
+    pub(crate) fn of_slices<'a>(bytes: &Bytes, pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let span = |piece: &[u8]| {
+            let start = piece.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
+            place(start)..place(start.saturating_add(piece.len()))
+        };
+        let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| (span(name), span(value))).collect();
+        Self::from_parts(bytes.clone(), pairs.into(), None)
+    }
+
     /// The value of the variable `name`, to the letter; of one that is repeated the last, which is the one that was meant when a web server is configured
     /// to set it twice.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
@@ -164,6 +175,14 @@ mod fixtures;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slices_of_a_buffer_are_variables_and_others_read_as_empty() {
+        let bytes = Bytes::from_static(b"A=1\0B=two\0");
+        let vars = CgiVars::of_slices(&bytes, [(&bytes[..1], &bytes[2..3]), (&bytes[4..5], &bytes[6..9]), (&b"C"[..], &b"3"[..])]);
+        assert!(vars.iter().eq([(&b"A"[..], &b"1"[..]), (b"B", b"two"), (b"", b"")]), "{vars:?}");
+        assert_eq!((vars.get("B"), vars.get("C")), (Some(&b"two"[..]), None));
+    }
 
     #[test]
     fn headers_that_a_client_wrote_are_variables_too() {

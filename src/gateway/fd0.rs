@@ -73,6 +73,7 @@ pub(crate) fn take_lifeline() -> io::Result<OwnedFd> {
 
 /// Takes stdin and stdout of one CGI exchange for us alone: what the app prints goes to stderr from now on, and not into the response, and what it
 /// reads from stdin is empty. The rest is let go later, with [`release_stdio`].
+#[inline]
 pub(crate) fn take_stdio() -> io::Result<(OwnedFd, OwnedFd)> {
     let taken = (sys::duplicate(0)?, sys::duplicate(1)?);
     sys::replace_with_null(0)?;

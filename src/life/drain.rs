@@ -186,6 +186,11 @@ pub(crate) fn background_tasks() -> &'static TaskTracker {
     BACKGROUND.get_or_init(TaskTracker::new)
 }
 
+/// Whether the process has such tasks. A CGI program most often has none and never looks for them otherwise.
+pub(crate) fn has_background_tasks() -> bool {
+    BACKGROUND.get().is_some_and(|tasks| !tasks.is_empty())
+}
+
 /// Starts a task that goes on after the response and that the process waits for before it leaves.
 ///
 /// Use it for what a visitor should not wait for: sending a mail, writing statistics. The wait ends with the time that is left to a process

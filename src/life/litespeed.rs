@@ -1,7 +1,7 @@
 //! What a program of LiteSpeed does on its own: it leaves without being told, and warns of root.
 
 use super::{
-    background_tasks,
+    has_background_tasks,
     work::{Work, idle},
 };
 use crate::{diagnostic::codes as code, gateway::LiteSpeed, sys};
@@ -29,7 +29,7 @@ pub(crate) fn warn_of_root() {
 /// Waits for the moment when a program has to leave on its own: a detached one that had no work for as long as it was told, any other whose parent is gone.
 pub(crate) async fn leave_alone(terms: Option<&LiteSpeed>, work: impl Fn() -> Work) {
     match terms {
-        Some(LiteSpeed { max_idle: Some(limit), .. }) => idle(*limit, || (work(), background_tasks().is_empty())).await,
+        Some(LiteSpeed { max_idle: Some(limit), .. }) => idle(*limit, || (work(), !has_background_tasks())).await,
         Some(LiteSpeed { parent: Some(parent), .. }) => parent_gone(*parent).await,
         _ => pending().await,
     }

@@ -8,7 +8,7 @@ mod state;
 mod work;
 
 pub use drain::background;
-pub(crate) use drain::{Signals, background_tasks, hang_up};
+pub(crate) use drain::{Signals, background_tasks, hang_up, has_background_tasks};
 pub(crate) use litespeed::{leave_alone, warn_of_root};
 pub(crate) use notify::Notify;
 pub(crate) use rest::Rest;

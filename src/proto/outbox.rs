@@ -7,9 +7,6 @@ use std::{collections::VecDeque, io::IoSlice};
 /// element of a vectored write with its reference count.
 const COPY_BELOW: usize = 4096;
 
-/// Room for a small response from the start, which else would be made anew for each of its pieces.
-const FIRST: usize = 1024;
-
 /// The queue of bytes that one connection has still to send.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -21,6 +18,9 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
+    /// Room for a small response from the start, in bytes, which else would be made anew for each of its pieces.
+    pub(crate) const FIRST: usize = 1024;
+
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
         self.whole_len + self.tail.len() - self.gone
@@ -45,7 +45,7 @@ impl Outbox {
         if self.gone > COPY_BELOW && self.gone > self.tail.len() / 2 {
             self.tail.drain(..std::mem::take(&mut self.gone));
         }
-        self.tail.reserve(if self.tail.capacity() == 0 { FIRST.max(len) } else { len });
+        self.tail.reserve(if self.tail.capacity() == 0 { Self::FIRST.max(len) } else { len });
     }
 
     /// Appends `bytes`, without copying them when they are large.

@@ -19,9 +19,10 @@ use crate::{
 };
 use http::{Extensions, HeaderValue, Request, header, request::Parts};
 use std::{
-    sync::{Arc, LazyLock, Once},
+    sync::{Arc, Once},
     time::Duration,
 };
+use tracing::{Level, level_filters::LevelFilter};
 
 /// A request that stands at the door.
 pub(super) struct Candidate {
@@ -84,25 +85,14 @@ pub(super) fn admit(shared: &Arc<Shared>, app: &BoxApp, candidate: Candidate) ->
     let method = parts.method.clone();
     let facts = ext::Exchange::new(vars, gateway, profile, meta, role, shared.listener.clone());
     let mut request = Request::from_parts(parts, body);
-    insert_extensions(&mut request, facts.clone());
+    insert_extensions(&mut request, &shared.room, facts.clone());
     let call = log::guard(|| app.call(request)).map_err(|_| Failure::APP_NOT_CLONED)?;
     Ok(Admitted { exchange: Exchange::new(call, method, facts, body_follows, upgrade), inbox, permit, timeout })
 }
 
-/// An empty map with room for our extensions and those that a router adds. A map that grows is made and filled twice for each request.
-static ROOM: LazyLock<Extensions> = LazyLock::new(|| {
-    let mut room = Extensions::new();
-    room.insert(0_u8);
-    room.insert(0_u16);
-    room.insert(0_u32);
-    room.insert(0_u64);
-    room.clear();
-    room
-});
-
-fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
+fn insert_extensions(request: &mut Request<Body>, room: &Extensions, exchange: ext::Exchange) {
     tell_of_first(&exchange);
-    let before = std::mem::replace(request.extensions_mut(), ROOM.clone());
+    let before = std::mem::replace(request.extensions_mut(), room.clone());
     request.extensions_mut().extend(before);
     #[cfg(feature = "axum08")]
     {
@@ -120,6 +110,10 @@ fn insert_extensions(request: &mut Request<Body>, exchange: ext::Exchange) {
 /// Says once in the life of a process how it is asked: whoever set the web server up wants to know what was made of that.
 fn tell_of_first(exchange: &ext::Exchange) {
     static ONCE: Once = Once::new();
+    // Where nobody listens, nothing of this is looked at: a CGI program has but one request, and each page that it touches is dear.
+    if Level::INFO > LevelFilter::current() {
+        return;
+    }
     if let Some(gateway) = exchange.gateway() {
         ONCE.call_once(|| tracing::info!(target: "lodger", "the first request came over {gateway} from {}", exchange.profile().name()));
     }

@@ -39,6 +39,7 @@ use crate::{
     settings::Settings,
     trust::Trusted,
 };
+use ::http::Extensions;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -72,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) rest: Arc<Rest>,
     /// Connections that became something else, such as a WebSocket. No limit on requests counts them, but they are work.
     pub(crate) upgraded: Arc<AtomicUsize>,
+    /// What the extensions of each request are made of.
+    room: Extensions,
 }
 
 impl Shared {
@@ -90,6 +93,7 @@ impl Shared {
             begun: Arc::default(),
             rest: Arc::default(),
             upgraded: Arc::default(),
+            room: room(),
         })
     }
 
@@ -106,4 +110,15 @@ impl Shared {
         let in_work = self.in_work.load(Ordering::Relaxed) + self.upgraded.load(Ordering::Relaxed);
         Work { in_work, begun: self.begun.load(Ordering::Relaxed) }
     }
+}
+
+/// An empty map with room for our extensions and those that a router adds. A map that grows is made and filled twice for each request.
+fn room() -> Extensions {
+    let mut room = Extensions::new();
+    room.insert(0_u8);
+    room.insert(0_u16);
+    room.insert(0_u32);
+    room.insert(0_u64);
+    room.clear();
+    room
 }

@@ -1,5 +1,6 @@
 //! Buffers between two requests: an idle connection waits without, and the next request on this thread need not have them made.
 
+use crate::proto::Outbox;
 use bytes::BytesMut;
 use std::cell::Cell;
 
@@ -27,9 +28,9 @@ pub(super) fn keep_input(mut buffer: BytesMut) {
     }
 }
 
-/// An empty buffer for what is to be sent, with room if one is spare.
+/// An empty buffer for what is to be sent, with room for a small response. The [`Outbox`] could make that itself, but not beside the code that a CGI program runs.
 pub(super) fn output() -> Vec<u8> {
-    OUTPUT.take().unwrap_or_default()
+    OUTPUT.take().unwrap_or_else(|| Vec::with_capacity(Outbox::FIRST))
 }
 
 /// Keeps an empty buffer for what the next has to send.
@@ -79,7 +80,7 @@ mod tests {
         keep_input(BytesMut::with_capacity(4 * READ));
         assert_eq!(input().capacity(), 0);
         keep_output(Vec::with_capacity(2 * WRITE));
-        assert_eq!(output().capacity(), 0);
+        assert_eq!(output().capacity(), Outbox::FIRST);
         with_block(|block| block.reserve(2 * WRITE));
         assert_eq!(with_block(|block| block.capacity()), 0);
     }

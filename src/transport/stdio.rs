@@ -172,6 +172,7 @@ impl AsyncWrite for Stdio {
         self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
+    #[inline]
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.get_mut().output.poll_io(cx, |mut file| file.write_vectored(bufs))
     }
