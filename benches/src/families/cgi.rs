@@ -49,8 +49,10 @@ fn programs(context: &Context) -> Result<Vec<Program>> {
     let mut programs = Vec::new();
     let mut add = |name, path: PathBuf, script: &Path, starts| -> Result<()> {
         if name == LIMIT || context.wants(name) {
-            // A linker writes a file here and there, an upload from its beginning to its end, and the kernel maps that in larger pieces.
-            let uploaded = context.scratch().join(format!("{}.cgi", programs.len()));
+            // A linker writes a file here and there, an upload from its beginning to its end, and the kernel maps that in larger pieces. It bears the name that the variables tell of.
+            let folder = context.scratch().join(format!("cgi{}", programs.len()));
+            std::fs::create_dir_all(&folder)?;
+            let uploaded = folder.join("hello.cgi");
             std::fs::copy(path, &uploaded)?;
             programs.push(Program {
                 name,

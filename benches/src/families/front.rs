@@ -107,9 +107,7 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
     for route in &routes {
         daemon::expect_hello(route.port).map_err(|error| route.failed(&*error, [&nginx, &apache]))?;
     }
-    // mod_fcgid starts a process when all it has are busy, and only after a second of waiting. So there have to be more of them than requests at a time.
-    let warm: Vec<_> = routes.iter().filter(|route| route.started.is_some()).map(|route| route.port).collect();
-    wrk::warm_up(context, &warm)?;
+    routes.iter().try_for_each(|route| route.fill(context))?;
     for _ in 0..context.rounds {
         for route in &mut routes {
             let web = if matches!(route.door, Door::Nginx | Door::NginxKept) { &nginx } else { &apache };
@@ -122,7 +120,28 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
     Ok(report(context, &routes, versions))
 }
 
+/// How many processes mod_fcgid may start of each program: more than requests at a time, since it gives a process its next request only when the one before has been put away.
+fn processes(context: &Context) -> usize {
+    2 * context.in_flight
+}
+
+/// How many seconds may go by until a program has all its processes.
+const FILLING: usize = 20;
+
 impl Route<'_> {
+    /// Has mod_fcgid start all processes that it may. It starts one when none is free, and when after a second none is either: of a fast program it would have fewer than of a slow one,
+    /// and a request that finds none free while it is measured waits that second.
+    fn fill(&self, context: &Context) -> Result<()> {
+        let Some(path) = &self.started else { return Ok(()) };
+        for _ in 0..if context.quick { 1 } else { FILLING } {
+            wrk::crowd(context, self.port)?;
+            if daemon::running(path)?.len() >= processes(context) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn measure(&self, context: &Context, web: &Daemon) -> Result<Figures> {
         let (before, web_before) = (self.cpu()?, self.cpu_of_web(web)?);
         let wrk = wrk::run(context, self.port)?;

@@ -3,7 +3,7 @@
 use super::{
     Door, Route,
     daemon::{self, Daemon},
-    socket,
+    processes, socket,
 };
 use crate::{context::Context, peers, report::Result};
 use std::{
@@ -28,8 +28,7 @@ pub(super) fn start(context: &Context, routes: &mut [Route<'_>]) -> Result<Daemo
         user = format!("User {name}\nGroup {name}\n");
         chown(&run, Some(id("--user", name)?), Some(id("--group", name)?))?;
     }
-    let processes = 2 * context.in_flight;
-    let mut text = configuration(&root, &run, &log, &user, processes);
+    let mut text = configuration(&root, &run, &log, &user, processes(context));
     let mut first = None;
     for route in routes.iter_mut().filter(|route| matches!(route.door, Door::ModFcgid | Door::ModProxyHttp)) {
         let port = route.port;
@@ -47,8 +46,7 @@ fn id(kind: &str, user: &str) -> Result<u32> {
     Ok(peers::said(Command::new("id").arg(kind).arg(user))?.parse()?)
 }
 
-/// What is the same for all. As many processes of each program are there as mod_fcgid needs to have a free one at any time: it gives a process its next request
-/// only when the one before has been put away, and a request that finds none free waits for a second.
+/// What is the same for all.
 fn configuration(root: &Path, run: &Path, log: &Path, user: &str, processes: usize) -> String {
     let modules = ["mpm_event", "authz_core", "rewrite", "mime", "fcgid", "proxy", "proxy_http"];
     let modules: String = modules.iter().map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n")).collect();
@@ -78,6 +76,7 @@ FcgidMaxProcesses 1000
 FcgidMaxProcessesPerClass {processes}
 FcgidMinProcessesPerClass {processes}
 FcgidIdleTimeout 3600
+FcgidSpawnScoreUpLimit 1000
 FcgidProcessLifeTime 0
 FcgidMaxRequestsPerProcess 0
 FcgidInitialEnv PHP_FCGI_MAX_REQUESTS 0

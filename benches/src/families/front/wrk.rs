@@ -22,11 +22,9 @@ pub(super) fn run(context: &Context, port: u16) -> Result<Found> {
     parse(&text).ok_or_else(|| format!("{}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr)).into())
 }
 
-/// Asks all of these ports at the same time for some seconds, on twice as many connections as later.
-pub(super) fn warm_up(context: &Context, ports: &[u16]) -> Result<()> {
-    let seconds = if context.quick { 1 } else { 5 };
-    let running = ports.iter().map(|port| start(*port, 2 * context.in_flight, seconds)).collect::<Result<Vec<_>>>()?;
-    running.into_iter().try_for_each(|child| Ok(child.wait_with_output().map(drop)?))
+/// Asks a port for a second on four times as many connections as later.
+pub(super) fn crowd(context: &Context, port: u16) -> Result<()> {
+    Ok(start(port, 4 * context.in_flight, 1)?.wait_with_output().map(drop)?)
 }
 
 fn start(port: u16, connections: usize, seconds: u32) -> Result<Child> {
