@@ -10,8 +10,8 @@ pub(crate) type PairSpan = (Range<u32>, Range<u32>);
 pub(crate) enum Pairs {
     /// Each where it was found.
     Spans(Vec<PairSpan>),
-    /// From the first byte to the last one behind another, as [`Encoded`] reads them. Each stands where the one before ends, so that a walk along them has to wait for each length:
-    /// nobody walks before they are sorted, and whoever does finds out then whether they are pairs to the last byte.
+    /// From the first byte to the last one behind another, as [`Encoded`] reads them. Whether they are pairs to the last byte, whoever sorts them finds out: until then a walk
+    /// tells those that stand in front of what is none.
     Encoded,
 }
 

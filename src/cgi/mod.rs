@@ -107,7 +107,7 @@ impl CgiVars {
         self.len() == 0
     }
 
-    /// How many bytes all names and values take.
+    /// How many bytes there are of names and values, with what stands between them.
     pub(crate) fn byte_len(&self) -> usize {
         self.bytes.len()
     }

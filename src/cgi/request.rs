@@ -203,9 +203,7 @@ impl<'a> Known<'a> {
     /// Sorts the variables: the ones with a meaning of their own into itself, and those that are headers into `headers`, if they are the source of `all_headers`.
     fn read_vars(&mut self, vars: &'a CgiVars, max: usize, all_headers: bool, headers: &mut HeaderMap) -> Result<(), VarError> {
         let mut pairs = vars.pairs();
-        let mut count = 0;
-        for (name, value) in &mut pairs {
-            count += 1;
+        for (name, value) in pairs.by_ref().take(max) {
             match names::find(name) {
                 Some(Var::Header(name)) if all_headers => append(headers, name.clone(), vars.share(value)),
                 Some(Var::Host) => self.take_host(vars, value, headers),
@@ -221,10 +219,10 @@ impl<'a> Known<'a> {
                 None => {}
             }
         }
-        match () {
-            () if count > max => Err(VarError::TooMany),
-            () if !pairs.is_at_end() => Err(VarError::Malformed),
-            () => Ok(()),
+        match pairs.next() {
+            Some(_) => Err(VarError::TooMany),
+            None if pairs.is_at_end() => Ok(()),
+            None => Err(VarError::Malformed),
         }
     }
 

@@ -110,11 +110,11 @@ fn insert_extensions(request: &mut Request<Body>, room: &Extensions, exchange: e
 /// Says once in the life of a process how it is asked: whoever set the web server up wants to know what was made of that.
 fn tell_of_first(exchange: &ext::Exchange) {
     static ONCE: Once = Once::new();
-    // Where nobody listens, nothing of this is looked at: a CGI program has but one request, and each page that it touches is dear.
-    if Level::INFO > LevelFilter::current() {
-        return;
-    }
     if let Some(gateway) = exchange.gateway() {
+        // A CGI program has but one request, and each page that it touches is dear.
+        if gateway == Gateway::Cgi && Level::INFO > LevelFilter::current() {
+            return;
+        }
         ONCE.call_once(|| tracing::info!(target: "lodger", "the first request came over {gateway} from {}", exchange.profile().name()));
     }
 }

@@ -39,14 +39,10 @@ const READ_MORE: usize = 64 * 1024;
 #[cfg(feature = "http")]
 const LOOK: usize = 4 * 1024;
 
-/// No more is taken from the responses while so much waits to be sent. A Unix socket takes 104 KiB in one piece, and twice that before it is full: what is offered in pieces of 64 KiB
-/// costs a sixth more.
-pub(super) const OUT_HIGH: usize = 128 * 1024;
-
 /// No more requests are read while so much waits to be sent and none is in work.
 pub(super) const OUT_MAX: usize = 1024 * 1024;
 
-/// How many pieces go out with one write: [`OUT_HIGH`] in pieces of 8 KiB, each behind its head.
+/// How many pieces go out with one write: 128 KiB in pieces of 8 KiB, each behind its head.
 const PIECES: usize = 32;
 
 /// One connection and all that belongs to it.

@@ -319,7 +319,7 @@ impl Exchange {
                 Look::Pending => break false,
                 Look::Failed(code, sentence) => {
                     self.failed(code, &sentence);
-                    self.drop_guarded(holding.body);
+                    self.drop_guarded(holding);
                     return Poll::Ready(());
                 }
             }
@@ -337,7 +337,7 @@ impl Exchange {
         let held_len = held.len as u64;
         if let Some(declared) = head.declared.filter(|declared| ended && held_len < *declared) {
             self.failed(code::BODY_TOO_SHORT, &format!("the app declared {declared} bytes and sent {held_len}"));
-            return self.drop_guarded(body);
+            return self.drop_guarded((body, held));
         }
         head.declared = head.declared.or(ended.then_some(held_len));
         let (mut left, declared) = (head.declared, head.declared.is_some() && self.facts.profile().trusts_length);

@@ -110,9 +110,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
         let candidate = Candidate { parts, meta, vars, gateway, profile, role, body_ended, upgrade: false, last_call };
         match admit(&self.shared, &self.app, candidate) {
             Ok(admitted) => {
-                let (is_cut, waits) = (body_ended && admitted.inbox.is_some(), data.is_some());
+                let is_cut = body_ended && admitted.inbox.is_some();
+                let is_whole = body_ended && admitted.inbox.is_none() && data.is_none();
                 let slot = Slot::new(id, admitted, data, profile, keep_conn);
-                if body_ended && !is_cut && !waits {
+                if is_whole {
                     return self.work_on_whole(slot, cx);
                 }
                 self.work_on(slot);

@@ -107,7 +107,9 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
     for route in &routes {
         daemon::expect_hello(route.port).map_err(|error| route.failed(&*error, [&nginx, &apache]))?;
     }
-    routes.iter().try_for_each(|route| route.fill(context))?;
+    for route in &routes {
+        route.fill(context).map_err(|error| route.failed(&*error, [&nginx, &apache]))?;
+    }
     for _ in 0..context.rounds {
         for route in &mut routes {
             let web = if matches!(route.door, Door::Nginx | Door::NginxKept) { &nginx } else { &apache };
@@ -133,13 +135,14 @@ impl Route<'_> {
     /// and a request that finds none free while it is measured waits that second.
     fn fill(&self, context: &Context) -> Result<()> {
         let Some(path) = &self.started else { return Ok(()) };
-        for _ in 0..if context.quick { 1 } else { FILLING } {
+        for _ in 0..FILLING {
             wrk::crowd(context, self.port)?;
-            if daemon::running(path)?.len() >= processes(context) {
-                break;
+            let running = daemon::running(path)?.len();
+            if context.quick || running >= processes(context) {
+                return Ok(());
             }
         }
-        Ok(())
+        Err(format!("mod_fcgid did not start {} processes of it", processes(context)).into())
     }
 
     fn measure(&self, context: &Context, web: &Daemon) -> Result<Figures> {
@@ -209,10 +212,11 @@ fn report(context: &Context, routes: &[Route<'_>], versions: Versions) -> Sectio
         "wrk with the headers of a browser and {} connections asks nginx and Apache on loopback; {} runs of a second each, in turns, and the median of them. {} The web \
          server is on the core of the server. CPU time is that of the program alone, in all its processes, and with that of the web server; \
          figures with × are times those of the first row. nginx asks one process of lodger, tokio-fastcgi, Go and axum, and as many of libfcgi and PHP-FPM as there are \
-         connections, since each of those serves one request at a time. mod_fcgid gives every program as many processes as it needs, each of which has one request at a time. {}",
+         connections, since each of those serves one request at a time. Under mod_fcgid every program has {} processes, each of which has one request at a time. {}",
         context.in_flight,
         context.rounds,
         context.cores_sentence(),
+        processes(context),
         peers::AS_UPLOADED
     );
     Section { title: "Behind real web servers".into(), about, tables, targets, versions, ..Section::default() }

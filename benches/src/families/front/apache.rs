@@ -46,7 +46,7 @@ fn id(kind: &str, user: &str) -> Result<u32> {
     Ok(peers::said(Command::new("id").arg(kind).arg(user))?.parse()?)
 }
 
-/// What is the same for all.
+/// What is the same for all. mod_fcgid counts starts against a limit on how fast they may follow each other, which is for programs that crash.
 fn configuration(root: &Path, run: &Path, log: &Path, user: &str, processes: usize) -> String {
     let modules = ["mpm_event", "authz_core", "rewrite", "mime", "fcgid", "proxy", "proxy_http"];
     let modules: String = modules.iter().map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n")).collect();
