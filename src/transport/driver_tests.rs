@@ -17,8 +17,10 @@ use crate::{
     transport::socket::Socket,
 };
 use bytes::Bytes;
+use futures_util::stream;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body::Frame;
+use http_body_util::{Full, StreamBody};
 use std::{
     convert::Infallible,
     io::{ErrorKind, Read as _, Write as _},
@@ -289,7 +291,7 @@ impl http_body::Body for Moody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         Poll::Ready(None)
     }
 
@@ -305,5 +307,38 @@ async fn a_panic_anywhere_in_the_app_is_a_500_and_the_connection_goes_on() {
         peer.begin(1, "/").await;
         peer.end_body(1).await;
         assert!(peer.response().await.unwrap().1.starts_with("Status: 500 "));
+    }
+}
+
+#[tokio::test]
+async fn bytes_whose_destructor_panics_cost_their_own_request_alone() {
+    struct Touchy;
+
+    impl AsRef<[u8]> for Touchy {
+        fn as_ref(&self) -> &[u8] {
+            b"held"
+        }
+    }
+
+    impl Drop for Touchy {
+        fn drop(&mut self) {
+            panic!("it does not like to be dropped");
+        }
+    }
+
+    // The body of one fails behind its first piece, and that of the other ends before its declared length.
+    let app = tower::service_fn(|request: Request<Body>| async move {
+        let mut pieces = vec![Ok(Frame::data(Bytes::from_owner(Touchy)))];
+        pieces.extend((request.uri().path() == "/fails").then_some(Err("it broke")));
+        let response = Response::builder().header("x-kind", "touchy");
+        let response = if pieces.len() == 1 { response.header("content-length", "100") } else { response };
+        Ok::<_, Infallible>(response.body(StreamBody::new(stream::iter(pieces))).unwrap())
+    });
+    let mut peer = Peer::of(app, Limits::default());
+    for (id, path) in [(1, "/fails"), (2, "/ends"), (3, "/fails")] {
+        peer.begin(id, path).await;
+        peer.end_body(id).await;
+        let (answered, response) = peer.response().await.unwrap();
+        assert!(answered == u16::from(id) && response.starts_with("Status: 500 "), "{path}: {response}");
     }
 }
