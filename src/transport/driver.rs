@@ -420,10 +420,8 @@ impl<L: Link, W: Wire> Driver<L, W> {
     pub(super) fn fail(&mut self, id: RequestId, failure: Failure) {
         let Some(slot) = self.exchanges.get_mut(id) else { return };
         slot.timeout = None;
-        let profile = slot.profile;
-        let ((), lines) = sending::logged::<W, _>(|| slot.exchange.fail(failure));
+        sending::logged(&mut self.wire, &mut self.out, id, slot.profile, || slot.exchange.fail(failure));
         slot.poll_again();
-        sending::log(&mut self.wire, &mut self.out, id, lines, profile);
     }
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {

@@ -175,8 +175,8 @@ impl<L: Link, W: Wire> Driver<L, W> {
         if self.refused_unread > REFUSED_BACKLOG {
             return self.protocol_failed(code::VIOLATION, "more requests were refused than their answers were read");
         }
-        let ((), lines) = sending::logged::<W, _>(|| tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence));
-        sending::log(&mut self.wire, &mut self.out, id, lines, &profile::UNKNOWN);
+        let tell = || tracing::warn!(target: "lodger", "{}: {}", failure.code, failure.sentence);
+        sending::logged(&mut self.wire, &mut self.out, id, &profile::UNKNOWN, tell);
         let (head, page) = Head::of_error(failure.status, failure.code.as_str(), accept, head_request);
         self.refused_unread += sending::respond_head(&mut self.wire, &mut self.out, id, &head, &page, &profile::UNKNOWN);
         self.wire.respond(id, ResponsePart::End, &mut self.out);

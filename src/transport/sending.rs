@@ -5,7 +5,7 @@ use crate::{
     cgi::response::Head,
     profile::Profile,
     proto::{Outbox, RequestId, ResponsePart, Wire},
-    telemetry,
+    telemetry::log,
 };
 use bytes::Bytes;
 use std::task::{Context, Poll};
@@ -22,9 +22,7 @@ pub(super) fn poll<W: Wire>(slot: &mut Slot, wire: &mut W, out: &mut Outbox, cx:
             slot.poll_again();
             return moved;
         }
-        let (polled, lines) = logged::<W, _>(|| slot.exchange.poll(cx));
-        log(wire, out, id, lines, profile);
-        let Poll::Ready(step) = polled else { return moved };
+        let Poll::Ready(step) = logged(wire, out, id, profile, || slot.exchange.poll(cx)) else { return moved };
         moved = true;
         match step {
             Step::Head { head, start } => {
@@ -63,16 +61,16 @@ pub(super) fn respond_head<W: Wire>(wire: &mut W, out: &mut Outbox, id: RequestI
     })
 }
 
-/// Passes lines on, unless the peer takes nothing: an app that logs must not fill the memory.
-pub(super) fn log<W: Wire>(wire: &mut W, out: &mut Outbox, id: RequestId, lines: String, profile: &Profile) {
+/// Works on a request, and passes on what is logged meanwhile where the wire has a way for it; not while the peer takes nothing: an app that logs must not fill the memory.
+pub(super) fn logged<W: Wire, R>(wire: &mut W, out: &mut Outbox, id: RequestId, profile: &Profile, work: impl FnOnce() -> R) -> R {
+    if !W::HAS_STDERR {
+        return work();
+    }
+    let (result, lines) = log::keep(work);
     let mut lines = Bytes::from(lines);
     while !lines.is_empty() && out.len() <= OUT_MAX {
         let piece = lines.split_to(lines.len().min(profile.stderr_chunk));
         wire.respond(id, ResponsePart::Stderr(piece), out);
     }
-}
-
-/// Keeps what is logged where the wire has a way to pass it on.
-pub(super) fn logged<W: Wire, R>(work: impl FnOnce() -> R) -> (R, String) {
-    if W::HAS_STDERR { telemetry::log::keep(work) } else { (work(), String::new()) }
+    result
 }

@@ -19,7 +19,7 @@ use crate::{
     sys,
 };
 use std::{
-    ffi::OsStr,
+    ffi::OsString,
     fs::File,
     io::{self, IsTerminal as _, Read as _, Write as _},
     os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
@@ -192,9 +192,8 @@ impl AsyncWrite for Stdio {
 }
 
 /// The variables of the request, which stand in the environment.
-#[inline]
-pub(crate) fn variables<V: AsRef<OsStr>>(environment: &[(V, V)]) -> CgiVars {
-    CgiVars::from_pairs(environment.iter().map(|(name, value)| (name.as_ref().as_bytes(), value.as_ref().as_bytes())))
+pub(crate) fn variables(environment: &[(OsString, OsString)]) -> CgiVars {
+    CgiVars::from_pairs(environment.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
 }
 
 /// Answers the one request that `vars` describe. stdin and stdout are taken before the app is built, which may print. The result tells whether the response went out whole.
