@@ -201,7 +201,7 @@ fn sent(wire: &mut impl Wire) -> Vec<u8> {
     wire.respond(1, ResponsePart::Head { block: &block, head_len: 28 }, &mut out);
     wire.respond(1, ResponsePart::End, &mut out);
     let mut slices = [IoSlice::new(&[]); 4];
-    let filled = out.slices(&mut slices);
+    let filled = out.slices(&mut slices, usize::MAX);
     slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect()
 }
 

@@ -218,7 +218,7 @@ fn answer_by(mut wire: Http, request: &str, block: &str, start: &str, pieces: &[
     pieces.iter().for_each(|piece| wire.respond(ID, ResponsePart::Data(Bytes::from_static(piece.as_bytes())), &mut out));
     wire.respond(ID, ResponsePart::End, &mut out);
     let mut slices = [std::io::IoSlice::new(&[]); 8];
-    let filled = out.slices(&mut slices);
+    let filled = out.slices(&mut slices, usize::MAX);
     (slices[..filled].iter().map(|slice| String::from_utf8_lossy(slice).into_owned()).collect(), wire.rest())
 }
 

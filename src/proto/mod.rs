@@ -13,7 +13,7 @@ pub(crate) mod plain;
 pub(crate) mod scgi;
 pub(crate) mod uwsgi;
 
-pub(crate) use outbox::Outbox;
+pub(crate) use outbox::{Outbox, SOCKET_PIECE};
 
 use crate::{
     pairs::{PairSpan, Pairs},

@@ -5,7 +5,7 @@ use super::{
     exchanges::{Exchanges, Turn},
     failure::Failure,
     inbox::BodyError,
-    sending,
+    sending::{self, OUT_HIGH},
     socket::Link,
     spare,
     stop::Stop,
@@ -16,7 +16,7 @@ use crate::{
     diagnostic::codes as code,
     gateway::Gateway,
     profile::{Abort, Profile},
-    proto::{Appetite, Outbox, RequestId, ResponsePart, Wire},
+    proto::{Appetite, Outbox, RequestId, ResponsePart, SOCKET_PIECE, Wire},
 };
 use bytes::{BufMut as _, Bytes, BytesMut};
 use std::{
@@ -42,7 +42,7 @@ const LOOK: usize = 4 * 1024;
 /// No more requests are read while so much waits to be sent and none is in work.
 pub(super) const OUT_MAX: usize = 1024 * 1024;
 
-/// How many pieces go out with one write: 128 KiB in pieces of 8 KiB, each behind its head.
+/// How many slices go out with one write: what waits at most, in records of 8 KiB, each behind its head.
 const PIECES: usize = 32;
 
 /// One connection and all that belongs to it.
@@ -426,9 +426,11 @@ impl<L: Link, W: Wire> Driver<L, W> {
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
-        while !self.out.is_empty() {
+        // A response that was held up goes on at once, and what fills no piece of the socket leaves with what comes next.
+        let kept = if self.out.len() >= OUT_HIGH { self.out.len() % SOCKET_PIECE } else { 0 };
+        while self.out.len() > kept {
             let mut slices = [IoSlice::new(&[]); PIECES];
-            let filled = self.out.slices(&mut slices);
+            let filled = self.out.slices(&mut slices, self.out.len() - kept);
             match Pin::new(&mut self.link).poll_write_vectored(cx, &slices[..filled]) {
                 Poll::Ready(Ok(sent)) if sent > 0 => {
                     self.out.advance(sent);

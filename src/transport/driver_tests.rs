@@ -17,7 +17,7 @@ use crate::{
     transport::socket::Socket,
 };
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
@@ -340,5 +340,30 @@ async fn bytes_whose_destructor_panics_cost_their_own_request_alone() {
         peer.end_body(id).await;
         let (answered, response) = peer.response().await.unwrap();
         assert!(answered == u16::from(id) && response.starts_with("Status: 500 "), "{path}: {response}");
+    }
+}
+
+/// What does not fill a piece of the socket waits for what comes next, but only where that comes at once.
+#[tokio::test(start_paused = true)]
+async fn a_response_that_pauses_leaves_nothing_behind() {
+    const PIECE: usize = 32 * 1024;
+    for pieces in 1..=8 {
+        let app = tower::service_fn(move |_: Request<Body>| async move {
+            let here = stream::iter((0..pieces).map(|_| Ok::<_, Infallible>(Frame::data(Bytes::from(vec![b'x'; PIECE])))));
+            Ok::<_, Infallible>(Response::new(StreamBody::new(here.chain(stream::pending()))))
+        });
+        let mut peer = Peer::of(app, Limits::default());
+        peer.begin(1, "/").await;
+        peer.end_body(1).await;
+        let mut came = 0;
+        while came < pieces * PIECE {
+            while let Some((answer, _)) = next_answer(&mut peer.input).unwrap() {
+                if let Answer::Stdout(data) = answer {
+                    came += data.iter().filter(|byte| **byte == b'x').count();
+                }
+            }
+            let read = timeout(Duration::from_secs(1), peer.stream.read_buf(&mut peer.input));
+            assert!(came == pieces * PIECE || read.await.is_ok(), "{came} bytes of {pieces} pieces came");
+        }
     }
 }

@@ -4,15 +4,14 @@ use super::{driver::OUT_MAX, exchange::Step, exchanges::Slot, spare};
 use crate::{
     cgi::response::Head,
     profile::Profile,
-    proto::{Outbox, RequestId, ResponsePart, Wire},
+    proto::{Outbox, RequestId, ResponsePart, SOCKET_PIECE, Wire},
     telemetry::log,
 };
 use bytes::Bytes;
 use std::task::{Context, Poll};
 
-/// No more is taken from the responses while so much waits to be sent. A Unix socket takes 104 KiB in one piece, and twice that before it is full: what is offered in pieces of 64 KiB
-/// costs a sixth more.
-const OUT_HIGH: usize = 128 * 1024;
+/// No more is taken from the responses while so much waits to be sent: three pieces of a Unix socket, which is full with six.
+pub(super) const OUT_HIGH: usize = 3 * SOCKET_PIECE;
 
 /// Takes from one request what it has to send, and tells whether it had anything.
 pub(super) fn poll<W: Wire>(slot: &mut Slot, wire: &mut W, out: &mut Outbox, cx: &mut Context<'_>) -> bool {

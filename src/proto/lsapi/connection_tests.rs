@@ -51,7 +51,7 @@ impl Run {
         let mut all = Vec::new();
         while !self.out.is_empty() {
             let mut slices = [IoSlice::new(&[]); 16];
-            let filled = self.out.slices(&mut slices);
+            let filled = self.out.slices(&mut slices, usize::MAX);
             let before = all.len();
             slices[..filled].iter().for_each(|slice| all.extend_from_slice(slice));
             self.out.advance(all.len() - before);
