@@ -3,6 +3,7 @@
 use crate::{
     context::Context,
     load::{
+        self, Waits,
         fastcgi::{self, END_REQUEST, HEAD, STDIN, STDOUT},
         vars,
     },
@@ -12,7 +13,7 @@ use crate::{
     report::{Bound, Result, Section, Table, Target, median, ratio},
 };
 use std::{
-    io::{ErrorKind, Read as _, Write as _},
+    io::Write as _,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
@@ -203,10 +204,7 @@ impl Down {
                 }
                 buffer.copy_within(from..to, 0);
                 (from, to) = (0, to - from);
-                let came = connection.read(buffer.get_mut(to..).unwrap_or_default()).map_err(|error| match error.kind() {
-                    ErrorKind::WouldBlock => "the answer does not go on".to_owned(),
-                    _ => error.to_string(),
-                })?;
+                let came = load::receive(connection, buffer.get_mut(to..).unwrap_or_default(), Waits::Awake)?;
                 if came == 0 {
                     return if ended && self.head.starts_with(b"Status: 5") { Err("an error of the server".into()) } else { whole(ended, self) };
                 }
@@ -260,7 +258,7 @@ fn report(context: &Context, peers: &[Peer], length: u64) -> Result<Section> {
         }
     }
     let about = format!(
-        "Bodies of {} MiB over FastCGI, in records of {CONTENT} bytes up, and read as fast as they come down; the handler counts what comes, or sends pieces of 32 KiB \
+        "Bodies of {} MiB over FastCGI, in records of {CONTENT} bytes up, and read as fast as they come down, by a load that does not sleep; the handler counts what comes, or sends pieces of 32 KiB \
          without a declared length. Bytes per second of CPU time of the server, and how many times Go's that is; the median of {} rounds. The memory is the most \
          that the process had resident at one time (VmHWM), its program included. {} {}",
         length >> 20,

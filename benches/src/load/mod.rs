@@ -25,7 +25,7 @@ pub(crate) const HELLO: &[u8] = b"hello, world\n";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is said then.
-const NO_ANSWER: &str = "no answer, or no end of the connection after it";
+const NO_ANSWER: &str = "no answer, or it does not go on, or the connection does not end after it";
 
 /// More than any batch of answers.
 const ROOM: usize = 64 * 1024;
@@ -273,21 +273,25 @@ impl Reader {
 
     /// Reads what has come into the buffer behind `have`.
     fn read(&mut self, connection: &mut UnixStream, have: usize) -> Result<usize> {
-        let room = self.buffer.get_mut(have..).unwrap_or_default();
-        if self.waits == Waits::Awake {
-            let began = Instant::now();
-            return loop {
-                match recv(&*connection, &mut *room, RecvFlags::DONTWAIT) {
-                    // The server goes first where it has no core of its own.
-                    Err(Errno::AGAIN) if began.elapsed() < PATIENCE => std::thread::yield_now(),
-                    Err(Errno::AGAIN) => break Err(NO_ANSWER.into()),
-                    read => break Ok(read?.0),
-                }
-            };
-        }
-        connection.read(room).map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => NO_ANSWER.into(),
-            _ => error.into(),
-        })
+        receive(connection, self.buffer.get_mut(have..).unwrap_or_default(), self.waits)
     }
+}
+
+/// Reads what has come, or what comes next, and tells how many bytes that was.
+pub(crate) fn receive(connection: &mut UnixStream, room: &mut [u8], waits: Waits) -> Result<usize> {
+    if waits == Waits::Awake {
+        let began = Instant::now();
+        return loop {
+            match recv(&*connection, &mut *room, RecvFlags::DONTWAIT) {
+                // The server goes first where it has no core of its own.
+                Err(Errno::AGAIN) if began.elapsed() < PATIENCE => std::thread::yield_now(),
+                Err(Errno::AGAIN) => break Err(NO_ANSWER.into()),
+                read => break Ok(read?.0),
+            }
+        };
+    }
+    connection.read(room).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => NO_ANSWER.into(),
+        _ => error.into(),
+    })
 }
