@@ -149,11 +149,14 @@ pub(crate) fn ownership(socket_path: Option<&std::path::Path>, parent: u32) -> O
 ///
 /// `SERVER_SOFTWARE` of Apache names mod_fcgid whenever that module is loaded, so the socket decides and not the text.
 pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiVars, keep_conn: bool) -> &'static Profile {
+    // mod_fcgid opens a connection for each request, and what need not be looked for among the variables of all of them is not.
+    if gateway == Gateway::FastCgi && ownership == Ownership::ModFcgid {
+        return &profile::MOD_FCGID;
+    }
     let software = vars.get("SERVER_SOFTWARE").unwrap_or_default();
     let is = |name| starts_with(software, name);
     match gateway {
         Gateway::Cgi if is("apache") => &profile::MOD_CGID,
-        Gateway::FastCgi if ownership == Ownership::ModFcgid => &profile::MOD_FCGID,
         Gateway::FastCgi if is("apache") => &profile::MOD_PROXY_FCGI,
         Gateway::FastCgi if is("nginx") && keep_conn => &profile::NGINX_KEEP_CONN,
         Gateway::FastCgi if is("nginx") => &profile::NGINX,

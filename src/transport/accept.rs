@@ -8,9 +8,9 @@ use std::{
     io,
     net::{IpAddr, Shutdown},
     os::fd::{AsRawFd as _, OwnedFd},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 use tokio::{
@@ -46,15 +46,16 @@ impl Listener {
         Ok(Self { fd, is_unix })
     }
 
-    async fn accept(&self) -> io::Result<Socket> {
+    /// The next connection. Who asked last is woken for it, and nobody else.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
         loop {
-            let mut ready = self.fd.readable().await?;
+            let mut ready = ready!(self.fd.poll_read_ready(cx))?;
             let Ok(accepted) = ready.try_io(sys::accept) else { continue };
             // To find out by an accept that nobody waits takes the kernel ten times as long: it makes a socket and a file first, and takes them apart again.
             if accepted.is_ok() && !sys::wait_readable(self.fd.as_raw_fd(), Duration::ZERO) {
                 ready.clear_ready();
             }
-            return Ok(Socket::accepted(accepted?, self.is_unix));
+            return Poll::Ready(accepted.map(|fd| Socket::accepted(fd, self.is_unix)));
         }
     }
 
@@ -100,8 +101,7 @@ pub(crate) async fn accept(listener: Listener, app: BoxApp, shared: Arc<Shared>,
     let mut stop = Stop::default();
     // The token is looked at each time: a door that fails again and again never waits.
     while !shared.stop.is_cancelled() {
-        let mut accepting = pin!(listener.accept());
-        let accepted = poll_fn(|cx| match accepting.as_mut().poll(cx) {
+        let accepted = poll_fn(|cx| match listener.poll_accept(cx) {
             Poll::Pending if stop.poll(&shared.stop, cx) => Poll::Ready(None),
             accepted => accepted.map(Some),
         });
