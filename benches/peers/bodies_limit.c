@@ -3,7 +3,7 @@
  *
  * A FastCGI responder on descriptor 0, one connection at a time and one request on each, which looks at record heads and
  * never at what they hold. A request whose variables name "/big?n=N" is answered with N bytes, any other with nothing once its body has
- * ended. One read per 64 KiB up, one writev per record down.
+ * ended. One read per 64 KiB up, one writev per three records down, each of which fills a piece of a Unix socket.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -13,10 +13,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { HEAD = 8, LARGEST = 65528, ROOM = 64 * 1024, END_REQUEST = 3, PARAMS = 4, STDIN = 5, STDOUT = 6 };
+enum { HEAD = 8, LARGEST = 65528, PIECE = 36480 - HEAD, AT_ONCE = 3, ROOM = 64 * 1024, END_REQUEST = 3, PARAMS = 4, STDIN = 5, STDOUT = 6 };
 
 static char input[ROOM];
-static char filler[LARGEST];
+static char filler[PIECE];
 static size_t from, to;
 
 /* What is there next, at least one byte and at most `most`. Nothing at the end of the connection. */
@@ -68,10 +68,16 @@ static int send_all(int fd, struct iovec *parts, int count)
     return 1;
 }
 
+static void record_head(char *head, char type, size_t length)
+{
+    memcpy(head, (char[HEAD]){ 1, type, 0, 1, (char)(length >> 8), (char)length, 0, 0 }, HEAD);
+}
+
 static int record(int fd, char type, const char *content, size_t length)
 {
-    char head[HEAD] = { 1, type, 0, 1, (char)(length >> 8), (char)length, 0, 0 };
+    char head[HEAD];
     struct iovec parts[2] = { { head, HEAD }, { (char *)content, length } };
+    record_head(head, type, length);
     return send_all(fd, parts, 2);
 }
 
@@ -82,10 +88,18 @@ static void answer(int fd, unsigned long long length)
     if (!record(fd, STDOUT, header, sizeof header - 1))
         return;
     while (length > 0) {
-        size_t size = length < LARGEST ? (size_t)length : LARGEST;
-        if (!record(fd, STDOUT, filler, size))
+        char heads[AT_ONCE][HEAD];
+        struct iovec parts[2 * AT_ONCE];
+        int count = 0;
+        for (; count < 2 * AT_ONCE && length > 0; count += 2) {
+            size_t size = length < PIECE ? (size_t)length : PIECE;
+            record_head(heads[count / 2], STDOUT, size);
+            parts[count] = (struct iovec){ heads[count / 2], HEAD };
+            parts[count + 1] = (struct iovec){ filler, size };
+            length -= size;
+        }
+        if (!send_all(fd, parts, count))
             return;
-        length -= size;
     }
     if (record(fd, STDOUT, "", 0))
         record(fd, END_REQUEST, ended, sizeof ended);
