@@ -3,7 +3,7 @@
  *
  * A FastCGI responder on descriptor 0, one connection at a time and one request on each, which looks at record heads and
  * never at what they hold. A request whose variables name "/big?n=N" is answered with N bytes, any other with nothing once its body has
- * ended. One read per 64 KiB up, one writev per three records down, each of which fills a piece of a Unix socket.
+ * ended. One read per 64 KiB up, one writev per three records down, which fill three pieces of a Unix socket.
  */
 #define _GNU_SOURCE
 #include <stdio.h>

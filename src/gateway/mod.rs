@@ -149,7 +149,7 @@ pub(crate) fn ownership(socket_path: Option<&std::path::Path>, parent: u32) -> O
 ///
 /// `SERVER_SOFTWARE` of Apache names mod_fcgid whenever that module is loaded, so the socket decides and not the text.
 pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiVars, keep_conn: bool) -> &'static Profile {
-    // mod_fcgid opens a connection for each request, and what need not be looked for among the variables of all of them is not.
+    // It opens a connection for each request, and SERVER_SOFTWARE is not looked for in all of them when nothing depends on it.
     if gateway == Gateway::FastCgi && ownership == Ownership::ModFcgid {
         return &profile::MOD_FCGID;
     }

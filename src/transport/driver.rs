@@ -42,7 +42,7 @@ const LOOK: usize = 4 * 1024;
 /// No more requests are read while so much waits to be sent and none is in work.
 pub(super) const OUT_MAX: usize = 1024 * 1024;
 
-/// How many slices go out with one write: what waits at most, in records of 8 KiB, each behind its head.
+/// How many slices go out with one write: as much as is written at once, in records of 8 KiB, each behind its head.
 const PIECES: usize = 32;
 
 /// One connection and all that belongs to it.
@@ -68,7 +68,7 @@ pub(super) struct Driver<L, W> {
     pub(super) close_when_idle: bool,
     pub(super) stopping: bool,
     pub(super) received_any: bool,
-    /// Bytes of refusals since everything was last sent.
+    /// How many bytes of refusals wait to be sent, at the most.
     pub(super) refused_unread: usize,
     /// The last byte of the request was looked at and is still in the socket.
     pub(super) byte_left: bool,
@@ -426,8 +426,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
-        // A response that was held up goes on at once, and what fills no piece of the socket leaves with what comes next.
-        let kept = if self.out.len() >= OUT_HIGH { self.out.len() % SOCKET_PIECE } else { 0 };
+        // A response that was held up goes on at once, and what fills no piece of the socket leaves with what comes next. It does so in any case: something is written here, and
+        // then there is another round, which begins with less.
+        let kept = if self.out.len() >= OUT_HIGH && !self.exchanges.is_empty() { self.out.len() % SOCKET_PIECE } else { 0 };
         while self.out.len() > kept {
             let mut slices = [IoSlice::new(&[]); PIECES];
             let filled = self.out.slices(&mut slices, self.out.len() - kept);
@@ -435,7 +436,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 Poll::Ready(Ok(sent)) if sent > 0 => {
                     self.out.advance(sent);
                     self.timers.wrote();
-                    self.refused_unread = if self.out.is_empty() { 0 } else { self.refused_unread };
+                    self.refused_unread = self.refused_unread.min(self.out.len());
                     moved = true;
                 }
                 Poll::Ready(_) => return self.departed(),

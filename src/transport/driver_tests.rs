@@ -363,7 +363,23 @@ async fn a_response_that_pauses_leaves_nothing_behind() {
                 }
             }
             let read = timeout(Duration::from_secs(1), peer.stream.read_buf(&mut peer.input));
-            assert!(came == pieces * PIECE || read.await.is_ok(), "{came} bytes of {pieces} pieces came");
+            assert!(came == pieces * PIECE || matches!(read.await, Ok(Ok(1..))), "{came} bytes of {pieces} pieces came");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_was_answered_before_the_peer_broke_the_rules_is_sent() {
+    const BODY: usize = 4000;
+    for requests in [1, 29, 40] {
+        let app = tower::service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b'x'; BODY])))) });
+        let mut peer = Peer::of(app, Limits::default());
+        let mut said: Vec<u8> = (0..requests).flat_map(|_| request(true)).collect();
+        said.extend_from_slice(b"nonsense");
+        peer.send(&said).await;
+        for _ in 0..requests {
+            assert!(peer.response().await.is_some_and(|(_, response)| response.ends_with(&"x".repeat(BODY))), "{requests} requests");
+        }
+        assert_eq!(peer.response().await, None);
     }
 }

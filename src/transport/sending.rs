@@ -10,7 +10,7 @@ use crate::{
 use bytes::Bytes;
 use std::task::{Context, Poll};
 
-/// No more is taken from the responses while so much waits to be sent: three pieces of a Unix socket, which is full with six.
+/// No more is taken from the responses while so much waits to be sent: three pieces of a Unix socket, which by default is full with six.
 pub(super) const OUT_HIGH: usize = 3 * SOCKET_PIECE;
 
 /// Takes from one request what it has to send, and tells whether it had anything.

@@ -29,7 +29,7 @@ const RECORDS: usize = 16;
 /// How much is read at once.
 const ROOM: usize = 256 * 1024;
 
-/// Neither direction may stand still for longer.
+/// The upload may not stand still for longer.
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(20));
 
 const LODGER: &str = "lodger (axum)";
@@ -142,7 +142,6 @@ pub(super) fn download(socket: &Path, length: u64) -> Result<()> {
 
 fn connect(socket: &Path) -> Result<UnixStream> {
     let connection = UnixStream::connect(socket)?;
-    connection.set_read_timeout(PATIENCE)?;
     connection.set_write_timeout(PATIENCE)?;
     Ok(connection)
 }
@@ -258,7 +257,7 @@ fn report(context: &Context, peers: &[Peer], length: u64) -> Result<Section> {
         }
     }
     let about = format!(
-        "Bodies of {} MiB over FastCGI, in records of {CONTENT} bytes up, and read as fast as they come down, by a load that does not sleep; the handler counts what comes, or sends pieces of 32 KiB \
+        "Bodies of {} MiB over FastCGI, in records of {CONTENT} bytes up, and read as fast as they come down, by a load that does not sleep on that way; the handler counts what comes, or sends pieces of 32 KiB \
          without a declared length. Bytes per second of CPU time of the server, and how many times Go's that is; the median of {} rounds. The memory is the most \
          that the process had resident at one time (VmHWM), its program included. {} {}",
         length >> 20,
