@@ -13,7 +13,7 @@ pub(crate) mod plain;
 pub(crate) mod scgi;
 pub(crate) mod uwsgi;
 
-pub(crate) use outbox::{Outbox, SOCKET_PIECE};
+pub(crate) use outbox::Outbox;
 
 use crate::{
     pairs::{PairSpan, Pairs},

@@ -10,7 +10,7 @@ const COPY_BELOW: usize = 4096;
 /// How much of a write a Unix socket keeps in one piece, in bytes, on Linux with pages of 4 KiB (`unix_stream_sendmsg`): 32 KiB in pages of their own, and what is left of a page
 /// beside the kernel's notes on the piece, 3,776 bytes or 3,712 as it is usually built. A write that is cut into such pieces costs a tenth less than one that leaves the last piece
 /// half empty; elsewhere it costs what any other does.
-pub(crate) const SOCKET_PIECE: usize = 36_480;
+const SOCKET_PIECE: usize = 36_480;
 
 /// The queue of bytes that one connection has still to send.
 #[derive(Debug, Default)]
@@ -25,6 +25,9 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Room for a small response from the start, in bytes, which else would be made anew for each of its pieces.
     pub(crate) const FIRST: usize = 1024;
+
+    /// No more is taken from responses while so many bytes wait: three pieces of a Unix socket, which by default is full with six.
+    pub(crate) const HIGH: usize = 3 * SOCKET_PIECE;
 
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
@@ -66,6 +69,11 @@ impl Outbox {
         }
         self.whole_len += bytes.len();
         self.whole.push_back(bytes);
+    }
+
+    /// How many bytes stay for the next write: what fills no piece of a socket, when so much waits that a response was held up which goes on as soon as there is room.
+    pub(crate) fn kept_back(&self) -> usize {
+        if self.len() >= Self::HIGH { self.len() % SOCKET_PIECE } else { 0 }
     }
 
     /// Fills `slices` with what is to be sent next, no more than `most` bytes, and returns how many were filled.
@@ -146,6 +154,17 @@ mod tests {
             }
             assert_eq!(outbox.len(), expect.len());
             assert_eq!(sent(&mut outbox, step), expect, "{step} bytes at a time");
+        }
+    }
+
+    #[test]
+    fn what_fills_no_piece_of_a_socket_stays_for_the_next_write_when_much_waits() {
+        for (len, expect) in
+            [(0, 0), (1, 0), (SOCKET_PIECE + 1, 0), (3 * SOCKET_PIECE - 1, 0), (3 * SOCKET_PIECE, 0), (3 * SOCKET_PIECE + 1, 1), (131_104, 21_664)]
+        {
+            let mut outbox = Outbox::default();
+            outbox.put(Bytes::from(vec![7; len]));
+            assert_eq!(outbox.kept_back(), expect, "{len}");
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
     exchanges::{Exchanges, Turn},
     failure::Failure,
     inbox::BodyError,
-    sending::{self, OUT_HIGH},
+    sending,
     socket::Link,
     spare,
     stop::Stop,
@@ -16,7 +16,7 @@ use crate::{
     diagnostic::codes as code,
     gateway::Gateway,
     profile::{Abort, Profile},
-    proto::{Appetite, Outbox, RequestId, ResponsePart, SOCKET_PIECE, Wire},
+    proto::{Appetite, Outbox, RequestId, ResponsePart, Wire},
 };
 use bytes::{BufMut as _, Bytes, BytesMut};
 use std::{
@@ -426,9 +426,8 @@ impl<L: Link, W: Wire> Driver<L, W> {
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
-        // A response that was held up goes on at once, and what fills no piece of the socket leaves with what comes next. It does so in any case: something is written here, and
-        // then there is another round, which begins with less.
-        let kept = if self.out.len() >= OUT_HIGH && !self.exchanges.is_empty() { self.out.len() % SOCKET_PIECE } else { 0 };
+        // With a request in work there is another round behind this one, in which the rest leaves whether anything was added or not.
+        let kept = if self.exchanges.is_empty() { 0 } else { self.out.kept_back() };
         while self.out.len() > kept {
             let mut slices = [IoSlice::new(&[]); PIECES];
             let filled = self.out.slices(&mut slices, self.out.len() - kept);

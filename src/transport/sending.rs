@@ -4,20 +4,17 @@ use super::{driver::OUT_MAX, exchange::Step, exchanges::Slot, spare};
 use crate::{
     cgi::response::Head,
     profile::Profile,
-    proto::{Outbox, RequestId, ResponsePart, SOCKET_PIECE, Wire},
+    proto::{Outbox, RequestId, ResponsePart, Wire},
     telemetry::log,
 };
 use bytes::Bytes;
 use std::task::{Context, Poll};
 
-/// No more is taken from the responses while so much waits to be sent: three pieces of a Unix socket, which by default is full with six.
-pub(super) const OUT_HIGH: usize = 3 * SOCKET_PIECE;
-
 /// Takes from one request what it has to send, and tells whether it had anything.
 pub(super) fn poll<W: Wire>(slot: &mut Slot, wire: &mut W, out: &mut Outbox, cx: &mut Context<'_>) -> bool {
     let (id, profile, mut moved) = (slot.id, slot.profile, false);
     loop {
-        if slot.exchange.is_sending() && out.len() >= OUT_HIGH {
+        if slot.exchange.is_sending() && out.len() >= Outbox::HIGH {
             slot.poll_again();
             return moved;
         }
