@@ -15,7 +15,7 @@ use crate::{
 #[cfg(not(feature = "cli"))]
 pub(crate) use facts::socket_mode_argument;
 pub(crate) use facts::{Facts, variables};
-use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
+use std::{cell::LazyCell, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 pub(crate) use terms::{LiteSpeed, Terms};
 
 /// The protocol that a request came by.
@@ -149,19 +149,17 @@ pub(crate) fn ownership(socket_path: Option<&std::path::Path>, parent: u32) -> O
 ///
 /// `SERVER_SOFTWARE` of Apache names mod_fcgid whenever that module is loaded, so the socket decides and not the text.
 pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiVars, keep_conn: bool) -> &'static Profile {
-    // It opens a connection for each request, and SERVER_SOFTWARE is not looked for in all of them when nothing depends on it.
-    if gateway == Gateway::FastCgi && ownership == Ownership::ModFcgid {
-        return &profile::MOD_FCGID;
-    }
-    let software = vars.get("SERVER_SOFTWARE").unwrap_or_default();
-    let is = |name| starts_with(software, name);
+    // Under mod_fcgid nothing depends on it, and there all variables would be walked along for each request, which has a connection of its own.
+    let software = LazyCell::new(|| vars.get("SERVER_SOFTWARE").unwrap_or_default());
+    let is = |name| starts_with(&software, name);
     match gateway {
         Gateway::Cgi if is("apache") => &profile::MOD_CGID,
+        Gateway::FastCgi if ownership == Ownership::ModFcgid => &profile::MOD_FCGID,
         Gateway::FastCgi if is("apache") => &profile::MOD_PROXY_FCGI,
         Gateway::FastCgi if is("nginx") && keep_conn => &profile::NGINX_KEEP_CONN,
         Gateway::FastCgi if is("nginx") => &profile::NGINX,
         // "LiteSpeed/1.9.1 Open" and LSWS_EDITION "Openlitespeed 1.9.1". Nobody else speaks LSAPI.
-        Gateway::FastCgi | Gateway::Lsapi | Gateway::Scgi | Gateway::Cgi if is_open_litespeed(software, vars) => &profile::OPENLITESPEED,
+        Gateway::FastCgi | Gateway::Lsapi | Gateway::Scgi | Gateway::Cgi if is_open_litespeed(&software, vars) => &profile::OPENLITESPEED,
         Gateway::FastCgi | Gateway::Scgi | Gateway::Cgi if is("litespeed") => &profile::LITESPEED,
         Gateway::Lsapi => &profile::LITESPEED,
         Gateway::FastCgi | Gateway::Cgi if is("lighttpd") => &profile::LIGHTTPD,

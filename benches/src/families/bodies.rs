@@ -17,7 +17,6 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 /// The content of a record: the most that is a multiple of eight, as nginx and Apache fill them.
@@ -28,9 +27,6 @@ const RECORDS: usize = 16;
 
 /// How much is read at once.
 const ROOM: usize = 256 * 1024;
-
-/// The upload may not stand still for longer.
-const PATIENCE: Option<Duration> = Some(Duration::from_secs(20));
 
 const LODGER: &str = "lodger (axum)";
 const GO: &str = "Go net/http/fcgi";
@@ -140,9 +136,10 @@ pub(super) fn download(socket: &Path, length: u64) -> Result<()> {
     Err(format!("{} bytes came, not {length}: {}", came.length, String::from_utf8_lossy(&came.page)).into())
 }
 
+/// Opens a connection on which the upload may not stand still either.
 fn connect(socket: &Path) -> Result<UnixStream> {
-    let connection = UnixStream::connect(socket)?;
-    connection.set_write_timeout(PATIENCE)?;
+    let connection = load::connect(socket)?;
+    connection.set_write_timeout(Some(load::PATIENCE))?;
     Ok(connection)
 }
 

@@ -105,10 +105,7 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
     let nginx = nginx::start(context, &routes)?;
     let apache = apache::start(context, &mut routes)?;
     for route in &routes {
-        daemon::expect_hello(route.port).map_err(|error| route.failed(&*error, [&nginx, &apache]))?;
-    }
-    for route in &routes {
-        route.fill(context).map_err(|error| route.failed(&*error, [&nginx, &apache]))?;
+        daemon::expect_hello(route.port).and_then(|()| route.fill(context)).map_err(|error| route.failed(&*error, [&nginx, &apache]))?;
     }
     for _ in 0..context.rounds {
         for route in &mut routes {

@@ -22,7 +22,7 @@ use std::{
 pub(crate) const HELLO: &[u8] = b"hello, world\n";
 
 /// An answer that takes longer than this does not come.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is said then.
 const NO_ANSWER: &str = "no answer, or it does not go on, or the connection does not end after it";
@@ -221,7 +221,8 @@ pub(crate) fn take_turns(open: &mut Vec<UnixStream>, exchange: &Exchange, reques
     Ok(())
 }
 
-fn connect(socket: &Path) -> Result<UnixStream> {
+/// Opens a connection on which a wait for an answer ends after [`PATIENCE`].
+pub(crate) fn connect(socket: &Path) -> Result<UnixStream> {
     let connection = UnixStream::connect(socket)?;
     connection.set_read_timeout(Some(PATIENCE))?;
     Ok(connection)
