@@ -1,5 +1,8 @@
 //! What an app is, and what [`run`](crate::run()) makes one of.
 
+#[cfg(feature = "axum08")]
+mod routed;
+
 use crate::{body::Body, error::BoxError};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -19,7 +22,7 @@ pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>
 pub struct BoxApp(Box<dyn Callable>);
 
 impl BoxApp {
-    /// Calls a clone of the app, once it is ready. A clone that panics does so here, the app itself not before the call is polled.
+    /// Calls a clone of the app, once it is ready. A clone that panics does so here, as a layer of a router does, the app itself not before the call is polled.
     pub(crate) fn call(&self, request: Request<Body>) -> Call {
         self.0.call(request)
     }
@@ -71,8 +74,21 @@ where
     B::Error: Into<BoxError>,
 {
     fn into_box(self) -> BoxApp {
-        BoxApp(Box::new(self.map_response(|response: Response<B>| response.map(|body| body.map_err(Into::into).boxed_unsync())).map_err(Into::into)))
+        #[cfg(feature = "axum08")]
+        if let Some(router) = routed::Routed::of(&self) {
+            return BoxApp(Box::new(router));
+        }
+        BoxApp(Box::new(self.map_response(boxed).map_err(Into::into)))
     }
+}
+
+/// A response whose body is behind the one type.
+fn boxed<B>(response: Response<B>) -> Response<ResponseBody>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    response.map(|body| body.map_err(Into::into).boxed_unsync())
 }
 
 /// Tells the shapes of [`IntoApp`] apart; nobody names them.

@@ -42,6 +42,12 @@ impl Body {
         Self(Kind::Other(body.map_err(Into::into).boxed_unsync()))
     }
 
+    /// Whether there is no body, and never was.
+    #[cfg(feature = "axum08")]
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self.0, Kind::Empty)
+    }
+
     /// A body that a connection fills, cut off by an error after `limit` bytes.
     pub(crate) fn incoming(incoming: Incoming, limit: Option<u64>) -> Self {
         match limit {
