@@ -22,7 +22,7 @@ pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>
 pub struct BoxApp(Box<dyn Callable>);
 
 impl BoxApp {
-    /// Calls a clone of the app, once it is ready. A clone that panics does so here, as a layer of a router does, the app itself not before the call is polled.
+    /// Calls a clone of the app, once it is ready. A clone that panics does so here, the app itself not before the call is polled.
     pub(crate) fn call(&self, request: Request<Body>) -> Call {
         self.0.call(request)
     }
@@ -62,7 +62,22 @@ where
 )]
 pub trait App: Clone + Send + 'static {
     #[doc(hidden)]
-    fn into_box(self) -> BoxApp;
+    fn into_box_for(self, requests: Requests) -> BoxApp;
+
+    #[doc(hidden)]
+    fn into_box(self) -> BoxApp {
+        self.into_box_for(Requests::Many)
+    }
+}
+
+/// How many requests an app is built for.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requests {
+    /// That of a CGI program.
+    One,
+    /// Those of a process that stays.
+    Many,
 }
 
 impl<S, B> App for S
@@ -73,9 +88,10 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    fn into_box(self) -> BoxApp {
+    #[cfg_attr(not(feature = "axum08"), expect(unused_variables, reason = "nothing but a router cares"))]
+    fn into_box_for(self, requests: Requests) -> BoxApp {
         #[cfg(feature = "axum08")]
-        if let Some(router) = routed::Routed::of(&self) {
+        if let Some(router) = routed::Routed::of(&self, requests) {
             return BoxApp(Box::new(router));
         }
         BoxApp(Box::new(self.map_response(boxed).map_err(Into::into)))
@@ -117,7 +133,7 @@ pub mod shape {
 )]
 pub trait IntoApp<M>: Send + Sync + 'static {
     #[doc(hidden)]
-    fn build(&self) -> impl Future<Output = Result<BoxApp, BoxError>> + Send;
+    fn build(&self, requests: Requests) -> impl Future<Output = Result<BoxApp, BoxError>> + Send;
 
     /// Whether the app is a tree of sites, which knows its apps by itself.
     #[cfg(feature = "site")]
@@ -132,8 +148,8 @@ fn is_tree<S: 'static>() -> bool {
 }
 
 impl<S: App + Sync> IntoApp<shape::Ready> for S {
-    async fn build(&self) -> Result<BoxApp, BoxError> {
-        Ok(self.clone().into_box())
+    async fn build(&self, requests: Requests) -> Result<BoxApp, BoxError> {
+        Ok(self.clone().into_box_for(requests))
     }
 
     #[cfg(feature = "site")]
@@ -147,8 +163,8 @@ where
     F: Fn() -> S + Send + Sync + 'static,
     S: App,
 {
-    async fn build(&self) -> Result<BoxApp, BoxError> {
-        Ok(self().into_box())
+    async fn build(&self, requests: Requests) -> Result<BoxApp, BoxError> {
+        Ok(self().into_box_for(requests))
     }
 
     #[cfg(feature = "site")]
@@ -163,8 +179,8 @@ where
     S: App,
     E: Into<BoxError>,
 {
-    async fn build(&self) -> Result<BoxApp, BoxError> {
-        self().map(App::into_box).map_err(Into::into)
+    async fn build(&self, requests: Requests) -> Result<BoxApp, BoxError> {
+        self().map(|app| app.into_box_for(requests)).map_err(Into::into)
     }
 
     #[cfg(feature = "site")]
@@ -179,8 +195,8 @@ where
     Fut: Future<Output = S> + Send,
     S: App,
 {
-    async fn build(&self) -> Result<BoxApp, BoxError> {
-        Ok(self().await.into_box())
+    async fn build(&self, requests: Requests) -> Result<BoxApp, BoxError> {
+        Ok(self().await.into_box_for(requests))
     }
 
     #[cfg(feature = "site")]
@@ -196,8 +212,8 @@ where
     S: App,
     E: Into<BoxError>,
 {
-    async fn build(&self) -> Result<BoxApp, BoxError> {
-        self().await.map(App::into_box).map_err(Into::into)
+    async fn build(&self, requests: Requests) -> Result<BoxApp, BoxError> {
+        self().await.map(|app| app.into_box_for(requests)).map_err(Into::into)
     }
 
     #[cfg(feature = "site")]

@@ -1,7 +1,7 @@
 //! [`run`](crate::run()): a whole program in one call. Decides who started it first, then makes a runtime of the right size, then serves.
 
 use crate::{
-    app::IntoApp,
+    app::{IntoApp, Requests},
     cgi::CgiVars,
     diagnostic::codes as code,
     error::Error,
@@ -259,7 +259,7 @@ impl Ready {
 
     fn accept(self, start_with: Start) -> ExitCode {
         let Self { app, settings, worker_threads } = self;
-        let serving = async move { serve_sockets(start_with, app.start(), settings, pending()).await.map(|()| ExitCode::SUCCESS) };
+        let serving = async move { serve_sockets(start_with, app.start(Requests::Many), settings, pending()).await.map(|()| ExitCode::SUCCESS) };
         block_on(worker_threads, EVENTS, Box::pin(serving))
     }
 
@@ -271,7 +271,7 @@ impl Ready {
         }
         let Self { app, settings, .. } = self;
         let serving = async move {
-            let whole = serve_cgi(vars, app.start(), settings).await?;
+            let whole = serve_cgi(vars, app.start(Requests::One), settings).await?;
             Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         };
         // One request needs one thread.

@@ -1,7 +1,7 @@
 //! The app of a program before it is built: it is built inside the runtime, and again and again where that fails.
 
 use crate::{
-    app::{App as _, BoxApp, IntoApp, ResponseBody},
+    app::{App as _, BoxApp, IntoApp, Requests, ResponseBody},
     body::Body,
     diagnostic::codes as code,
     error::{Blame, BoxError, Error},
@@ -24,7 +24,7 @@ const START_AGAIN: Duration = Duration::from_secs(1);
 type Building = Pin<Box<dyn Future<Output = Result<BoxApp, BoxError>> + Send>>;
 
 /// What builds an app, each time that it is called.
-type Build = Arc<dyn Fn() -> Building + Send + Sync>;
+type Build = Arc<dyn Fn(Requests) -> Building + Send + Sync>;
 
 /// An app that is not built yet, and what it will stand in. Of which type it is, nobody sees any more: what serves it is compiled once, with lodger, and not anew with every program.
 pub(crate) struct Unbuilt {
@@ -36,17 +36,17 @@ impl Unbuilt {
     /// `surround` puts the app where it belongs once it is built.
     pub(crate) fn new<M>(app: impl IntoApp<M>, surround: impl FnOnce(BoxApp) -> BoxApp + Send + 'static) -> Self {
         let app = Arc::new(app);
-        let build = move || -> Building {
+        let build = move |requests| -> Building {
             let app = Arc::clone(&app);
-            Box::pin(async move { app.build().await })
+            Box::pin(async move { app.build(requests).await })
         };
         Self { build: Arc::new(build), surround: Box::new(surround) }
     }
 
     /// Builds the app; when that fails, an app that says so and tries again. What stands around it is served either way.
-    pub(crate) async fn start(self) -> BoxApp {
+    pub(crate) async fn start(self, requests: Requests) -> BoxApp {
         let Self { build, surround } = self;
-        let built = try_build(&build).await;
+        let built = try_build(&build, requests).await;
         surround(match built {
             Ok(app) => app,
             Err(error) => retrying(build, &error),
@@ -60,12 +60,12 @@ impl Unbuilt {
     /// When it does not.
     pub(crate) async fn start_or_fail(self) -> Result<BoxApp, Error> {
         let Self { build, surround } = self;
-        try_build(&build).await.map(surround).map_err(app_did_not_start)
+        try_build(&build, Requests::Many).await.map(surround).map_err(app_did_not_start)
     }
 }
 
-async fn try_build(build: &Build) -> Result<BoxApp, BoxError> {
-    log::guarded(build()).await.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()))
+async fn try_build(build: &Build, requests: Requests) -> Result<BoxApp, BoxError> {
+    log::guarded(build(requests)).await.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()))
 }
 
 fn app_did_not_start(cause: BoxError) -> Error {
@@ -90,7 +90,7 @@ fn retrying(build: Build, error: &BoxError) -> BoxApp {
         async move {
             let mut start = start.lock().await;
             if start.built.is_none() && start.tried.elapsed() >= START_AGAIN {
-                match try_build(&build).await {
+                match try_build(&build, Requests::Many).await {
                     Ok(app) => start.built = Some(app),
                     Err(error) => note_failed_start(&error),
                 }

@@ -1,62 +1,52 @@
-//! An axum router as an app, called as axum's own server calls it.
+//! An axum router as an app, made ready as axum's own server makes it.
 
-use super::{Call, Callable, boxed};
-use crate::body::Body;
-use axum::Router;
-use futures_util::FutureExt as _;
-use http::Request;
+use super::{Requests, ResponseBody, boxed};
+use crate::{body::Body, error::BoxError};
+use axum::{Router, routing::future::RouteFuture};
+use futures_util::{FutureExt as _, future::Map};
+use http::{Request, Response};
 use std::{
     any::Any,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    convert::Infallible,
+    task::{Context, Poll},
 };
-use tower_service::Service as _;
+use tower_service::Service;
 
-/// A router. It is always ready to be called, so that nothing has to wait for that, and its routes can be made once.
+/// A router that is an app. As long as nobody says that it has its state, a router makes the route of each request anew, with all layers around it: that
+/// takes time, and a layer that counts or limits begins again with each request.
 #[derive(Clone)]
-pub(super) struct Routed(Arc<Routes>);
+pub(super) struct Routed(Router);
 
-struct Routes {
-    /// As the program wrote it: each request makes the route that it needs anew, with all layers around it.
-    written: Router,
-    asked: AtomicBool,
-    /// With all routes made, as of the second request. A CGI program has but one, and to make a route that it does not need costs it as much as to write it down.
-    made: OnceLock<Router>,
-}
+type Answer = Result<Response<ResponseBody>, BoxError>;
 
 impl Routed {
     /// The app, if it is a router.
-    pub(super) fn of<S: Any>(app: &S) -> Option<Self> {
-        let written = <dyn Any>::downcast_ref::<Router>(app)?.clone();
-        Some(Self(Arc::new(Routes { written, asked: AtomicBool::new(false), made: OnceLock::new() })))
-    }
-
-    /// The router for the next request.
-    fn router(&self) -> Router {
-        let Routes { written, asked, made } = &*self.0;
-        match made.get() {
-            Some(made) => made.clone(),
-            None if asked.swap(true, Ordering::Relaxed) => made.get_or_init(|| written.clone().with_state(())).clone(),
-            None => written.clone(),
-        }
+    pub(super) fn of<S: Any>(app: &S, requests: Requests) -> Option<Self> {
+        let router = <dyn Any>::downcast_ref::<Router>(app)?.clone();
+        Some(Self(match requests {
+            // It needs one route, and all others would be made for nobody.
+            Requests::One => router,
+            Requests::Many => router.with_state(()),
+        }))
     }
 }
 
-impl Callable for Routed {
-    /// Finds the route and makes its future; what belongs to the program runs when that is polled, but for clones of its services and layers.
-    fn call(&self, request: Request<Body>) -> Call {
-        // To no body axum gives no box.
-        let request = request.map(|body| if body.is_none() { axum::body::Body::empty() } else { axum::body::Body::new(body) });
-        Box::pin(self.router().call(request).map(|response| match response {
-            Ok(response) => Ok(boxed(response)),
-            Err(never) => match never {},
-        }))
+impl Service<Request<Body>> for Routed {
+    type Response = Response<ResponseBody>;
+    type Error = BoxError;
+    type Future = Map<RouteFuture<Infallible>, fn(Result<Response<axum::body::Body>, Infallible>) -> Answer>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn clone_box(&self) -> Box<dyn Callable> {
-        Box::new(self.clone())
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The router would put our body into a box. Its own empty one takes no memory.
+        let request = request.map(|body| if body.is_none() { axum::body::Body::empty() } else { axum::body::Body::new(body) });
+        self.0.call(request).map(|response| match response {
+            Ok(response) => Ok(boxed(response)),
+            Err(never) => match never {},
+        })
     }
 }
 
@@ -67,8 +57,12 @@ mod tests {
     use axum::{Extension, routing::get};
     use http::StatusCode;
     use http_body_util::BodyExt as _;
-    use std::sync::atomic::AtomicUsize;
-    use tower::layer::layer_fn;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    use tokio::sync::Notify;
+    use tower::{layer::layer_fn, limit::ConcurrencyLimitLayer};
 
     async fn ask(app: &BoxApp, request: Request<Body>) -> (StatusCode, String) {
         let response = app.call(request).await.unwrap();
@@ -80,8 +74,8 @@ mod tests {
         Request::get(path).body(Body::empty()).unwrap()
     }
 
-    /// Three routes, and how many were made.
-    fn counted() -> (BoxApp, Arc<AtomicUsize>) {
+    /// An app of three routes with a layer around each, and how often that was put around one.
+    fn layered(requests: Requests) -> (BoxApp, Arc<AtomicUsize>) {
         let made = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&made);
         let layer = layer_fn(move |route| {
@@ -90,21 +84,49 @@ mod tests {
         });
         let page = |name: &'static str| get(move || async move { name });
         let router = Router::new().route("/a", page("a")).route("/b", page("b")).route("/c", page("c")).route_layer(layer);
-        (router.into_box(), made)
+        // What answers a wrong method is made when the route is written down.
+        made.store(0, Ordering::Relaxed);
+        (router.into_box_for(requests), made)
     }
 
     #[tokio::test]
-    async fn the_first_request_makes_its_own_route_and_later_ones_none() {
-        let (app, made) = counted();
-        let before = made.load(Ordering::Relaxed);
-        assert_eq!(ask(&app, get_of("/a")).await, (StatusCode::OK, "a".into()));
-        assert_eq!(made.load(Ordering::Relaxed) - before, 1, "a CGI program makes no route that nobody asked for");
-        assert_eq!(ask(&app.clone(), get_of("/b")).await, (StatusCode::OK, "b".into()));
-        let all = made.load(Ordering::Relaxed);
-        for (path, page) in [("/c", "c"), ("/a", "a"), ("/b", "b"), ("/a", "a")] {
-            assert_eq!(ask(&app.clone(), get_of(path)).await, (StatusCode::OK, page.into()));
+    async fn a_process_that_stays_makes_its_routes_once() {
+        let (app, made) = layered(Requests::Many);
+        assert_eq!(made.load(Ordering::Relaxed), 3);
+        for page in ["a", "b", "c", "a"] {
+            assert_eq!(ask(&app.clone(), get_of(&format!("/{page}"))).await, (StatusCode::OK, page.into()));
         }
-        assert_eq!(made.load(Ordering::Relaxed), all);
+        assert_eq!(made.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn a_process_of_one_request_makes_the_route_that_it_needs() {
+        let (app, made) = layered(Requests::One);
+        assert_eq!(made.load(Ordering::Relaxed), 0);
+        assert_eq!(ask(&app, get_of("/b")).await, (StatusCode::OK, "b".into()));
+        assert_eq!(made.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_around_a_route_limits_all_requests_together() {
+        let (inside, go_on) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let wait = {
+            let (inside, go_on) = (Arc::clone(&inside), Arc::clone(&go_on));
+            move || async move {
+                inside.fetch_add(1, Ordering::Relaxed);
+                go_on.notified().await;
+            }
+        };
+        let app = Router::new().route("/", get(wait)).layer(ConcurrencyLimitLayer::new(1)).into_box();
+        let calls: Vec<_> = (0..3).map(|_| tokio::spawn(app.call(get_of("/")))).collect();
+        for expected in 1..=3 {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            assert_eq!(inside.load(Ordering::Relaxed), expected, "one at a time");
+            go_on.notify_one();
+        }
+        for call in calls {
+            assert_eq!(call.await.unwrap().unwrap().status(), StatusCode::OK);
+        }
     }
 
     #[tokio::test]

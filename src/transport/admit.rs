@@ -86,7 +86,7 @@ pub(super) fn admit(shared: &Arc<Shared>, app: &BoxApp, candidate: Candidate) ->
     let facts = ext::Exchange::new(vars, gateway, profile, meta, role, shared.listener.clone());
     let mut request = Request::from_parts(parts, body);
     insert_extensions(&mut request, &shared.room, facts.clone());
-    let call = log::guard(|| app.call(request)).map_err(|_| Failure::APP_NOT_CALLED)?;
+    let call = log::guard(|| app.call(request)).map_err(|_| Failure::APP_NOT_CLONED)?;
     Ok(Admitted { exchange: Exchange::new(call, method, facts, body_follows, upgrade), inbox, permit, timeout })
 }
 

@@ -21,7 +21,8 @@ fn main() -> Result<()> {
     let times = std::env::args().nth(1).ok_or("how many times?")?.parse::<u64>()?;
     let headers = vars::headers(&vars::browser("/srv/www/site/hello.fcgi"));
     tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-        let mut app = Router::new().route("/hello", get(|| async { "hello, world\n" }));
+        // As axum's own server does before it serves.
+        let mut app: Router = Router::new().route("/hello", get(|| async { "hello, world\n" })).with_state(());
         let mut out = Vec::with_capacity(4096);
         for _ in 0..times {
             let response = app.call(request(&headers)?).await?;
