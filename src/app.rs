@@ -72,7 +72,7 @@ pub trait App: Clone + Send + 'static {
 
 /// How many requests an app is built for.
 #[doc(hidden)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Requests {
     /// That of a CGI program.
     One,

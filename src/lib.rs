@@ -27,8 +27,9 @@
 //! What the app prints to stdout never reaches a visitor: behind a web server it goes to a log or nowhere. Log with `tracing`; warnings and errors go to the log of the site,
 //! and `RUST_LOG` lets more through.
 //!
-//! Features: `cli` (the command line), `axum08` (`ConnectInfo<SocketAddr>`, `OriginalUri`, and routers whose layers are made once: without it, end a router that has layers with
-//! `.with_state::<()>(())`) and `http` (HTTP/1.1 on the socket that was handed over, WebSockets among it), all on by default. Any tower service works without them.
+//! Features: `cli` (the command line), `axum08` (`ConnectInfo<SocketAddr>`, `OriginalUri`, and layers of an axum router that are made once: without it, and for a router inside
+//! another service, end the router with `.with_state::<()>(())`) and `http` (HTTP/1.1 on the socket that was handed over, WebSockets among it), all on by default. Any tower
+//! service works without them.
 //!
 //! To read the source, follow a request: `gateway` (who started us), `transport` (moves bytes), `proto` (bytes to events), `cgi` (variables to a request
 //! and a response to bytes), `app`.

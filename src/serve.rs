@@ -1,7 +1,7 @@
 //! [`serve`]: an app behind whatever started the process, in a runtime of your own.
 
 use crate::{
-    app::App,
+    app::{App, Requests},
     diagnostic::codes as code,
     error::{Blame, Error},
     gateway::{Decision, Terms, decide, fd0},
@@ -10,6 +10,7 @@ use crate::{
     profile::Profile,
     settings::Settings,
     transport::stdio,
+    unbuilt::box_up,
 };
 use std::{
     ffi::OsString,
@@ -25,7 +26,7 @@ use std::{
 ///
 /// # Errors
 ///
-/// `LG0101` when no web server started the process, and codes of the same group when its socket cannot be used.
+/// `LG0101` when no web server started the process, and codes of the same group when its socket cannot be used or a layer of the app panics.
 ///
 /// Connections that are not finished when the time to leave is over go on as tasks of your runtime until it ends.
 ///
@@ -90,21 +91,20 @@ impl<S: App> IntoFuture for Serve<S> {
 
     fn into_future(self) -> Self::IntoFuture {
         let Self { app, settings, trigger } = self;
-        let app = app.into_box();
         Box::pin(async move {
             // A library does not do what the arguments of its program say; that there are some shows that a task runner started it.
             let environment: Vec<_> = std::env::vars_os().collect();
             let decision = decide(&fd0::facts(&environment, arguments));
             match decision {
-                Decision::Passenger(folder) => return serve_passenger(folder, ready(Ok(app)), settings, trigger).await,
-                Decision::Cgi => return serve_cgi(stdio::variables(&environment), ready(app), settings).await.map(drop),
+                Decision::Passenger(folder) => return serve_passenger(folder, ready(box_up(app, Requests::Many)), settings, trigger).await,
+                Decision::Cgi => return serve_cgi(stdio::variables(&environment), ready(box_up(app, Requests::One)?), settings).await.map(drop),
                 Decision::Connection { certain: false } if !tokio::task::spawn_blocking(fd0::somebody_speaks).await.unwrap_or(false) => {
                     return Err(started_by_nobody());
                 }
                 _ => {}
             }
             let start = Start::take(&decision, Terms::look())?.ok_or_else(started_by_nobody)?;
-            serve_sockets(start, ready(app), settings, trigger).await
+            serve_sockets(start, ready(box_up(app, Requests::Many)?), settings, trigger).await
         })
     }
 }

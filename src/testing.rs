@@ -1,7 +1,7 @@
 //! For the tests of an app: requests that take the whole way through lodger, in one process.
 
 use crate::{
-    app::App,
+    app::{App, Requests},
     cgi::outgoing::{self, Script},
     error::BoxError,
     gateway::Ownership,
@@ -55,7 +55,7 @@ where
 
     let (ours, theirs) = tokio::net::UnixStream::pair()?;
     let shared = Shared::new(Settings::default(), Ownership::Shared, CancellationToken::new());
-    let server = tokio::spawn(serve_connection(Socket::from_fd(theirs.into_std()?.into())?, app.into_box(), shared, None));
+    let server = tokio::spawn(serve_connection(Socket::from_fd(theirs.into_std()?.into())?, app.into_box_for(Requests::One), shared, None));
     let (mut head, mut answer) = ((StatusCode::OK, http::HeaderMap::new()), BytesMut::new());
     let sent = client::Request { vars: &vars, body: &body, head_request };
     let result = client::fastcgi(ours, sent, |seen| match seen {

@@ -1,7 +1,7 @@
 //! The app of a program before it is built: it is built inside the runtime, and again and again where that fails.
 
 use crate::{
-    app::{App as _, BoxApp, IntoApp, Requests, ResponseBody},
+    app::{App, BoxApp, IntoApp, Requests, ResponseBody},
     body::Body,
     diagnostic::codes as code,
     error::{Blame, BoxError, Error},
@@ -65,7 +65,20 @@ impl Unbuilt {
 }
 
 async fn try_build(build: &Build, requests: Requests) -> Result<BoxApp, BoxError> {
-    log::guarded(build(requests)).await.unwrap_or_else(|panic| Err(format!("it panicked: {panic}").into()))
+    log::guarded(build(requests)).await.unwrap_or_else(|panic| Err(panicked(&panic)))
+}
+
+/// Makes an app of what is there already.
+///
+/// # Errors
+///
+/// When a layer of it panics.
+pub(crate) fn box_up(app: impl App, requests: Requests) -> Result<BoxApp, Error> {
+    log::guard(|| app.into_box_for(requests)).map_err(|panic| app_did_not_start(panicked(&panic)))
+}
+
+fn panicked(panic: &str) -> BoxError {
+    format!("it panicked: {panic}").into()
 }
 
 fn app_did_not_start(cause: BoxError) -> Error {
@@ -116,4 +129,26 @@ fn unavailable() -> Result<Response<ResponseBody>, BoxError> {
         .header(header::CACHE_CONTROL, "no-store")
         .header(header::RETRY_AFTER, "5");
     Ok(response.body(Full::from(page).map_err(Into::into).boxed_unsync())?)
+}
+
+#[cfg(all(test, feature = "axum08"))]
+mod tests {
+    use super::*;
+    use axum::{Router, routing::Route, routing::get};
+    use tower::layer::layer_fn;
+
+    #[tokio::test]
+    async fn an_app_with_a_layer_that_panics_does_not_start_and_says_why() {
+        let app = || {
+            let broken = layer_fn(|_: Route| -> Route { panic!("no route today") });
+            Router::new().route("/", get(|| async {})).route("/broken", get(|| async {}).route_layer(broken))
+        };
+        let started = Unbuilt::new(app, |app| app).start(Requests::Many).await;
+        let response = started.call(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        for error in [Unbuilt::new(app, |app| app).start_or_fail().await.err().unwrap(), box_up(app(), Requests::Many).err().unwrap()] {
+            assert_eq!(error.code(), code::APP_DID_NOT_START);
+            assert!(error.report().to_string().contains("no route today"), "{}", error.report());
+        }
+    }
 }

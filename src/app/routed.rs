@@ -57,9 +57,12 @@ mod tests {
     use axum::{Extension, routing::get};
     use http::StatusCode;
     use http_body_util::BodyExt as _;
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+    use std::{
+        panic::AssertUnwindSafe,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, AtomicUsize, Ordering},
+        },
     };
     use tokio::sync::Notify;
     use tower::{layer::layer_fn, limit::ConcurrencyLimitLayer};
@@ -127,6 +130,36 @@ mod tests {
         for call in calls {
             assert_eq!(call.await.unwrap().unwrap().status(), StatusCode::OK);
         }
+    }
+
+    #[tokio::test]
+    async fn a_service_that_panics_when_it_is_cloned_does_so_when_its_response_is_asked_for() {
+        struct Brittle(Arc<AtomicBool>);
+        impl Clone for Brittle {
+            fn clone(&self) -> Self {
+                assert!(!self.0.load(Ordering::Relaxed), "on purpose");
+                Self(Arc::clone(&self.0))
+            }
+        }
+        impl Service<Request<axum::body::Body>> for Brittle {
+            type Response = Response<String>;
+            type Error = Infallible;
+            type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+            fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, _: Request<axum::body::Body>) -> Self::Future {
+                std::future::ready(Ok(Response::default()))
+            }
+        }
+        let is_broken = Arc::new(AtomicBool::new(false));
+        let app = Router::new().route_service("/", Brittle(Arc::clone(&is_broken))).into_box();
+        assert_eq!(ask(&app, get_of("/")).await.0, StatusCode::OK);
+        is_broken.store(true, Ordering::Relaxed);
+        let call = app.call(get_of("/"));
+        assert!(AssertUnwindSafe(call).catch_unwind().await.is_err());
     }
 
     #[tokio::test]

@@ -152,7 +152,7 @@ impl Tree {
         Self(Arc::new(Live { current: RwLock::new(Arc::new(state)), apps: Arc::default(), watch, folder }))
     }
 
-    /// Mounts an app, which routes name by `app = "name"`. It takes the place of one of the same name.
+    /// Mounts an app, which routes name by `app = "name"`. It takes the place of one of the same name. The layers around the routes of an axum router are made here, once for all requests.
     #[must_use]
     pub fn with_app(self, name: &str, app: impl App) -> Self {
         self.0.apps.put(name, app.into_box());

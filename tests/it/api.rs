@@ -11,6 +11,19 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use lodger::{Body, BoxError, RequestExt as _, testing::oneshot};
 use std::{convert::Infallible, net::SocketAddr, process::ExitCode, time::Duration};
+#[cfg(feature = "axum08")]
+use {
+    crate::peer::{Process, ask::Ask, conn::Conn},
+    axum::routing::Route,
+    std::{
+        os::unix::net::{UnixListener, UnixStream},
+        process::Command,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    },
+};
 
 fn app() -> Router {
     Router::new()
@@ -126,4 +139,39 @@ async fn serve_started_by_nobody_is_an_error_with_a_code() {
     let error = lodger::serve(app()).await.unwrap_err();
     assert_eq!((error.code().as_str(), error.blame()), ("LG0101", lodger::Blame::Operator));
     assert!(error.hint().contains("--socket"));
+}
+
+/// The program of the test below, which starts this test by its name as a process of its own.
+#[cfg(feature = "axum08")]
+#[test]
+fn a_program_that_counts_its_layers() {
+    if std::env::var_os("COUNT_LAYERS").is_none() {
+        return;
+    }
+    let app = || {
+        let made = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&made);
+        let layer = tower::layer::layer_fn(move |route: Route| {
+            count.fetch_add(1, Ordering::Relaxed);
+            route
+        });
+        let told = get(move || async move { made.load(Ordering::Relaxed).to_string() }).route_layer(layer.clone());
+        Router::new().route("/", told).route("/other", get(|| async {}).route_layer(layer))
+    };
+    assert_eq!(lodger::run(app), ExitCode::SUCCESS);
+}
+
+#[cfg(feature = "axum08")]
+#[test]
+fn a_process_that_stays_makes_the_layers_of_its_router_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let mut program = Command::new("/usr/bin/env");
+    program.arg("COUNT_LAYERS=").arg(std::env::current_exe().unwrap()).args(["--exact", "api::a_program_that_counts_its_layers"]);
+    let _process = Process::start(program, listener, &folder.path().join("log"));
+    for _ in 0..3 {
+        let reply = Conn::new(UnixStream::connect(&socket).unwrap()).ask(&Ask::get("/"));
+        assert_eq!((reply.status(), reply.text().as_str()), (200, "2"));
+    }
 }

@@ -62,7 +62,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts a program the way a web server does: a listener as fd 0, the log as fd 1 and 2, an empty environment.
-    fn start(mut command: Command, listener: UnixListener, log: &Path) -> Self {
+    pub(crate) fn start(mut command: Command, listener: UnixListener, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log).unwrap();
         command.env_clear().stdin(Stdio::from(OwnedFd::from(listener)));
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
