@@ -63,6 +63,7 @@ mod tests {
             Arc,
             atomic::{AtomicBool, AtomicUsize, Ordering},
         },
+        time::Duration,
     };
     use tokio::sync::Notify;
     use tower::{layer::layer_fn, limit::ConcurrencyLimitLayer};
@@ -123,7 +124,7 @@ mod tests {
         let app = Router::new().route("/", get(wait)).layer(ConcurrencyLimitLayer::new(1)).into_box();
         let calls: Vec<_> = (0..3).map(|_| tokio::spawn(app.call(get_of("/")))).collect();
         for expected in 1..=3 {
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
             assert_eq!(inside.load(Ordering::Relaxed), expected, "one at a time");
             go_on.notify_one();
         }

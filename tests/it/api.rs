@@ -141,34 +141,34 @@ async fn serve_started_by_nobody_is_an_error_with_a_code() {
     assert!(error.hint().contains("--socket"));
 }
 
-/// The program of the test below, which starts this test by its name as a process of its own.
+/// A program that tells how often its layer was put around a route.
 #[cfg(feature = "axum08")]
-#[test]
-fn a_program_that_counts_its_layers() {
-    if std::env::var_os("COUNT_LAYERS").is_none() {
-        return;
-    }
-    let app = || {
-        let made = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&made);
-        let layer = tower::layer::layer_fn(move |route: Route| {
-            count.fetch_add(1, Ordering::Relaxed);
-            route
-        });
-        let told = get(move || async move { made.load(Ordering::Relaxed).to_string() }).route_layer(layer.clone());
-        Router::new().route("/", told).route("/other", get(|| async {}).route_layer(layer))
-    };
-    assert_eq!(lodger::run(app), ExitCode::SUCCESS);
+fn counting() -> Router {
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let layer = tower::layer::layer_fn(move |route: Route| {
+        count.fetch_add(1, Ordering::Relaxed);
+        route
+    });
+    let told = get(move || async move { made.load(Ordering::Relaxed).to_string() }).route_layer(layer.clone());
+    Router::new().route("/", told).route("/other", get(|| async {}).route_layer(layer))
 }
 
 #[cfg(feature = "axum08")]
 #[test]
 fn a_process_that_stays_makes_the_layers_of_its_router_once() {
+    const AS_PROGRAM: &str = "LODGER_TEST_AS_PROGRAM";
+    // The test starts itself, as the program that it asks.
+    if std::env::var_os(AS_PROGRAM).is_some() {
+        assert_eq!(lodger::run(counting), ExitCode::SUCCESS);
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");
     let listener = UnixListener::bind(&socket).unwrap();
     let mut program = Command::new("/usr/bin/env");
-    program.arg("COUNT_LAYERS=").arg(std::env::current_exe().unwrap()).args(["--exact", "api::a_program_that_counts_its_layers"]);
+    let this = "api::a_process_that_stays_makes_the_layers_of_its_router_once";
+    program.arg(format!("{AS_PROGRAM}=")).arg(std::env::current_exe().unwrap()).args(["--exact", this]);
     let _process = Process::start(program, listener, &folder.path().join("log"));
     for _ in 0..3 {
         let reply = Conn::new(UnixStream::connect(&socket).unwrap()).ask(&Ask::get("/"));
