@@ -11,6 +11,7 @@ mod http;
 mod lsapi;
 mod passenger_start;
 mod peer;
+mod ports;
 mod raw;
 mod readme;
 mod start;

@@ -1,18 +1,18 @@
 //! The authorizer of `examples/` in front of the test application: Apache's three phases under mod_fcgid, mod_authnz_fcgi, and lighttpd.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::Command;
 
 use super::apache;
-use super::client::{self, Answer, Ask};
+use super::client::{Answer, Ask};
 use super::door::Door;
 use super::process::{self, Running};
-use super::server::{Server, Setup, free_port};
+use super::server::{Server, Setup};
 use super::site::{Site, example};
+use crate::ports;
 
 /// Copies the guard beside the document root of the web space, where Apache may run it.
 fn install(site: &Site) -> PathBuf {
@@ -143,7 +143,7 @@ fn only_200_is_a_grant_for_mod_fcgid() {
 
 /// Has systemd's tool listen on a TCP port of the loopback address and start the guard with the first question. Gives the port.
 fn start_on_tcp(site: &Site) -> (Running, u16) {
-    let port = free_port();
+    let port = ports::free();
     let mut command = Command::new("systemd-socket-activate");
     command.arg(format!("--listen=127.0.0.1:{port}")).arg(example("authorizer"));
     let guard = Running::start(&command, &site.logs().join("output.log"));
@@ -211,7 +211,7 @@ fn lighttpd(site: &Site, guard: u16) -> (Running, u16) {
     let file = site.root().join("lighttpd.conf");
     // Somebody else may take a port between the moment when it is found free and the moment when it is used.
     for _ in 0..5 {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let port = ports::free();
         let text = format!(
             r#"server.bind = "127.0.0.1"
 server.port = {port}
@@ -231,7 +231,7 @@ fastcgi.server = (
         let mut web = Running::start(&command, &site.logs().join("output.log"));
         let listens = process::wait_for("lighttpd to listen or to leave", || match web.ended() {
             Some(_) => Some(false),
-            None => client::answers(port).then_some(true),
+            None => ports::answers(port).then_some(true),
         });
         if listens {
             return (web, port);

@@ -30,6 +30,8 @@ pub(crate) struct Ask {
 pub(crate) struct Answer {
     /// curl's exit code: 0 when the answer was complete.
     pub(crate) exit: i32,
+    /// What curl says of a question that failed.
+    pub(crate) complaint: String,
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
@@ -76,7 +78,8 @@ impl Ask {
         }
         let output = curl.args(&self.args).arg(&self.url).output().unwrap_or_else(|error| panic!("curl (package curl): {error}"));
         let (status, headers) = parse_head(&fs::read(head.path()).unwrap());
-        Answer { exit: output.status.code().unwrap_or(-1), status, headers, body: output.stdout }
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        Answer { exit: output.status.code().unwrap_or(-1), complaint, status, headers, body: output.stdout }
     }
 }
 
@@ -105,7 +108,7 @@ impl Answer {
     pub(crate) fn expect(&self, status: u16, text: &str) {
         let body = self.text();
         let start: String = body.chars().take(300).collect();
-        assert_eq!((self.exit, self.status, start.as_str()), (0, status, text), "(curl's exit code, status, body)");
+        assert_eq!((self.exit, self.status, start.as_str()), (0, status, text), "(curl's exit code, status, body) {}", self.complaint);
         assert_eq!(body.len(), text.len(), "length of the body");
     }
 
@@ -128,11 +131,6 @@ fn connect(port: u16) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     Ok(stream)
-}
-
-/// Whether somebody listens on this port.
-pub(crate) fn answers(port: u16) -> bool {
-    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
 /// One GET without curl: HTTP/1.0, so that the body is as it is and ends with the connection.

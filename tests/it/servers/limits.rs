@@ -45,7 +45,7 @@ const DOORS: [Door; 2] = [Door::NginxHttp, Door::NginxKeepConn];
 
 #[track_caller]
 fn expect_come_back(answer: &Answer, status: u16, seconds: std::ops::RangeInclusive<u64>) {
-    assert_eq!((answer.exit, answer.status), (0, status), "{}", answer.text());
+    assert_eq!((answer.exit, answer.status), (0, status), "{}{}", answer.complaint, answer.text());
     let after = answer.header("retry-after").and_then(|after| after.parse().ok());
     assert!(after.is_some_and(|after: u64| seconds.contains(&after)), "{after:?}");
     assert!(answer.text().contains("LG05"), "a code says why: {}", answer.text());

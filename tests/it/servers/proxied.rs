@@ -7,9 +7,10 @@ use super::door::Door;
 use super::hostile_paths::{over_http, through_web_server};
 use super::nginx;
 use super::process::Running;
-use super::server::{Server, Setup, free_port, start_at, wait_until_listening};
+use super::server::{Server, Setup, start_at, wait_until_listening};
 use super::site::Site;
 use super::websocket;
+use crate::ports;
 
 /// Large enough for many reads and writes everywhere on the way.
 const BIG: usize = 48 * 1024 * 1024;
@@ -29,7 +30,7 @@ impl Upstream {
         fs::write(site.docroot().join("big"), vec![b'x'; BIG]).unwrap();
         let (socket, docroot) = (site.socket(), site.docroot());
         for _ in 0..5 {
-            let port = free_port();
+            let port = ports::free();
             let servers = format!(
                 "server {{
     listen 127.0.0.1:{port};

@@ -9,8 +9,9 @@ use std::process::Command;
 use super::door::Door;
 use super::nginx;
 use super::process::Running;
-use super::server::{Server, Setup, free_port, wait_until_listening};
+use super::server::{Server, Setup, wait_until_listening};
 use super::site::Site;
+use crate::ports;
 
 const CONFIG: &str = r#"
 [[site]]
@@ -48,7 +49,7 @@ impl Front {
         make_certificate(&site);
         let root = site.root().display();
         for _ in 0..5 {
-            let (http, https) = (free_port(), free_port());
+            let (http, https) = (ports::free(), ports::free());
             let servers = format!(
                 "server {{
     listen 127.0.0.1:{http};

@@ -1,6 +1,5 @@
 //! A web server in front of the test application, running for as long as the value lives.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -16,6 +15,7 @@ use super::lighttpd;
 use super::nginx;
 use super::process::{self, Running};
 use super::site::{self, Site, WEB_SERVER_USER};
+use crate::ports;
 
 /// What is to be started. Everything that is not said is as a site owner would have it.
 pub(crate) struct Setup {
@@ -109,7 +109,7 @@ impl Setup {
         let app = own_program.then(|| self.start_app(&site));
         // Somebody else may take a port between the moment when it is found free and the moment when it is used.
         for _ in 0..5 {
-            let port = free_port();
+            let port = ports::free();
             if let Some(web) = self.start_web(&site, port) {
                 return Server { web, app, door: self.door, port, site };
             }
@@ -258,11 +258,6 @@ fn traced(command: &Command, site: &Site) -> Command {
     strace
 }
 
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 pub(super) fn wait_until_listening(web: &mut Running, site: &Site, port: u16) -> bool {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
@@ -271,7 +266,7 @@ pub(super) fn wait_until_listening(web: &mut Running, site: &Site, port: u16) ->
             assert!(log.to_lowercase().contains("address already in use"), "the web server left with {status}: {log}");
             return false;
         }
-        if client::answers(port) {
+        if ports::answers(port) {
             return true;
         }
         assert!(Instant::now() < deadline, "the web server does not listen: {}", site.log_text());

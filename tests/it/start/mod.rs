@@ -4,11 +4,12 @@ mod litespeed;
 mod systemd;
 
 use crate::peer::{PATIENCE, ask::Ask, conn::Conn, eventually, testapp};
+use crate::ports;
 use serde_json::Value;
 use std::{
     fs,
     io::{ErrorKind, Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream},
     os::{
         fd::OwnedFd,
         unix::{

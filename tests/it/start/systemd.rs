@@ -45,8 +45,7 @@ fn systemd_hands_over_two_sockets_and_each_speaks_what_its_peer_speaks() {
 
 #[test]
 fn unix_and_internet_sockets_are_served_side_by_side() {
-    // Free a moment ago; nobody else takes it meanwhile.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
     let started = systemd(&["--fdname=net:unix"], &[&address.to_string(), "a.sock"]);
     for _ in 0..2 {
         assert_eq!(json(&scgi(TcpStream::connect(address).unwrap(), "/env"))["listener"], "net");
