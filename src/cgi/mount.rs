@@ -11,6 +11,7 @@ use std::{
 #[derive(Debug, Clone)]
 pub(crate) struct Executable {
     path: PathBuf,
+    folder: PathBuf,
     name: OsString,
     stem: OsString,
 }
@@ -18,7 +19,8 @@ pub(crate) struct Executable {
 impl Executable {
     pub(crate) fn new(path: PathBuf) -> Self {
         let part = |part: Option<&OsStr>| part.unwrap_or_default().to_owned();
-        Self { name: part(path.file_name()), stem: part(path.file_stem()), path }
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        Self { folder, name: part(path.file_name()), stem: part(path.file_stem()), path }
     }
 }
 
@@ -89,9 +91,10 @@ fn names_program(facts: &MountFacts<'_>) -> bool {
     if same_name && extension.is_some() || is_program && stem == program.stem.as_bytes() {
         return true;
     }
-    let script = Path::new(OsStr::from_bytes(facts.script_filename));
-    let in_our_folder = || script.parent() == program.path.parent() && script.file_name().is_some_and(|name| name.as_bytes() == segment);
-    (same_name || facts.invents_script_name) && script == program.path || is_program && in_our_folder()
+    // Paths are compared by their parts: a root that ends with a slash makes two of them before the name.
+    let path = |bytes| Path::new(OsStr::from_bytes(bytes));
+    let in_our_folder = || facts.script_filename.strip_suffix(segment).is_some_and(|folder| folder.ends_with(b"/") && path(folder) == program.folder);
+    (same_name || facts.invents_script_name) && path(facts.script_filename) == program.path || is_program && in_our_folder()
 }
 
 /// The part of `raw` that decodes to `prefix` and ends where a segment ends.
@@ -167,6 +170,8 @@ mod tests {
         assert_eq!(mount("/sub/x", "/sub/app.cgi", "", "/www/sub/app.cgi"), "/sub");
         assert_eq!(mount("/sub/x", "/sub/other.cgi", "", "/www/sub/other.cgi"), "/sub");
         assert_eq!(mount("/else/x", "/else/other.cgi", "", "/www/else/other.cgi"), "");
+        assert_eq!(mount("/sub/x", "/sub/other.cgi", "", "/www//sub//other.cgi"), "/sub", "a root that ends with a slash");
+        assert_eq!(mount("/sub/x", "/sub/other.cgi", "", "/www/sub/another.cgi"), "");
     }
 
     #[test]
