@@ -126,7 +126,7 @@ pub(crate) fn parts_from_lines(lines: &Lines<'_>, arrival: &Arrival<'_>) -> Resu
     if cookies > 1 || cookies > 0 && arrival.profile.joins_cookies_with_comma {
         join_cookies(&mut headers, arrival.profile);
     }
-    let original = uri::path_and_query(&lines.bytes.slice_ref(lines.text(&lines.target)))?;
+    let original = uri::path_and_query(lines.text(&lines.target), |target| lines.bytes.slice_ref(target))?;
     let mut parts = http::Request::new(()).into_parts().0;
     parts.method = Method::from_bytes(lines.text(&lines.method)).map_err(|_| VarError::Method)?;
     parts.version = lines.version;
@@ -151,7 +151,7 @@ fn origin_form(target: &Uri) -> Result<PathAndQuery, VarError> {
     if original.as_str().starts_with('/') {
         return Ok(original.clone());
     }
-    uri::path_and_query(&Bytes::from(format!("/{}", original.as_str())))
+    uri::path_and_query(format!("/{}", original.as_str()).as_bytes(), Bytes::copy_from_slice)
 }
 
 fn mount(original: &PathAndQuery, arrival: &Arrival<'_>) -> String {

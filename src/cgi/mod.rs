@@ -152,6 +152,11 @@ impl CgiVars {
     }
 }
 
+/// Whether any byte is such a one. All are looked at whatever the first say, which the compiler does several at a time.
+fn any_byte(bytes: &[u8], is_such: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(false, |any, byte| any | is_such(*byte))
+}
+
 /// The name of the variable that a header becomes.
 fn variable_of(header: &[u8]) -> Vec<u8> {
     if let Some((_, variable)) = WITHOUT_PREFIX.iter().find(|(name, _)| header.eq_ignore_ascii_case(name)) {

@@ -28,26 +28,26 @@ pub(super) struct Target {
     pub(super) asterisk: bool,
 }
 
-/// Reads `REQUEST_URI`: origin form, absolute form or `*`.
+/// Reads `REQUEST_URI`: origin form, absolute form or `*`. `share` gives a part of `raw` as bytes of their own.
 ///
 /// RFC 9112, 3.2.2: "a server MUST accept the absolute-form in requests".
-pub(super) fn from_request_uri(raw: &Bytes) -> Result<Target, VarError> {
-    if &raw[..] == b"*" {
+pub(super) fn from_request_uri(raw: &[u8], share: impl Fn(&[u8]) -> Bytes) -> Result<Target, VarError> {
+    if raw == b"*" {
         return Ok(Target { path_and_query: PathAndQuery::from_static("/"), authority: None, asterisk: true });
     }
     if raw.first() == Some(&b'/') {
-        return Ok(Target { path_and_query: path_and_query(raw)?, authority: None, asterisk: false });
+        return Ok(Target { path_and_query: path_and_query(raw, share)?, authority: None, asterisk: false });
     }
     let Some((authority, rest)) = split_absolute(raw) else {
         // Neither form: a path without its slash. Everything that a web server lets through is served.
         let mut with_slash = vec![b'/'];
         with_slash.extend_from_slice(raw);
-        return Ok(Target { path_and_query: path_and_query(&with_slash.into())?, authority: None, asterisk: false });
+        return Ok(Target { path_and_query: path_and_query(&with_slash, Bytes::copy_from_slice)?, authority: None, asterisk: false });
     };
     let authority = Authority::try_from(authority).map_err(|_| VarError::Host)?;
     let path_and_query = match rest.first() {
-        Some(b'/') => path_and_query(&raw.slice_ref(rest))?,
-        _ => path_and_query(&[b"/", rest].concat().into())?,
+        Some(b'/') => path_and_query(rest, share)?,
+        _ => path_and_query(&[b"/", rest].concat(), Bytes::copy_from_slice)?,
     };
     Ok(Target { path_and_query, authority: Some(authority), asterisk: false })
 }
@@ -75,17 +75,17 @@ pub(super) fn from_parts(script_name: &[u8], path_info: &[u8], query: &[u8]) -> 
         raw.push(b'?');
         raw.extend_from_slice(query);
     }
-    Ok(Target { path_and_query: path_and_query(&raw.into())?, authority: None, asterisk: false })
+    Ok(Target { path_and_query: path_and_query(&raw, Bytes::copy_from_slice)?, authority: None, asterisk: false })
 }
 
-/// Takes bytes that start with a slash. What an `http::Uri` refuses is percent-encoded, not refused.
-pub(super) fn path_and_query(raw: &Bytes) -> Result<PathAndQuery, VarError> {
+/// Takes bytes that start with a slash. What an `http::Uri` refuses is percent-encoded, not refused. `share` gives them as bytes of their own, which are made once and not cloned.
+pub(super) fn path_and_query(raw: &[u8], share: impl FnOnce(&[u8]) -> Bytes) -> Result<PathAndQuery, VarError> {
     if raw.len() > URI_MAX {
         return Err(VarError::UriTooLong);
     }
     let odd = |byte: &u8| !matches!(byte, 0x21..=0x7E) || matches!(byte, b'#' | b'<' | b'>' | b'`');
     if !raw.iter().any(odd)
-        && let Ok(path_and_query) = PathAndQuery::from_maybe_shared(raw.clone())
+        && let Ok(path_and_query) = PathAndQuery::from_maybe_shared(share(raw))
     {
         return Ok(path_and_query);
     }
@@ -99,7 +99,7 @@ pub(super) fn path_and_query(raw: &Bytes) -> Result<PathAndQuery, VarError> {
     // Should a version of http refuse more than we know of, the strictest form is taken.
     let (path, query) = match raw.iter().position(|byte| *byte == b'?') {
         Some(mark) => raw.split_at(mark),
-        None => (&raw[..], &b""[..]),
+        None => (raw, &b""[..]),
     };
     let mut encoded: String = percent_encode(path, STRICT).collect();
     if let Some(query) = query.strip_prefix(b"?") {
@@ -113,8 +113,12 @@ pub(super) fn path_and_query(raw: &Bytes) -> Result<PathAndQuery, VarError> {
 mod tests {
     use super::*;
 
-    fn read(raw: &'static [u8]) -> String {
-        from_request_uri(&Bytes::from_static(raw)).unwrap().path_and_query.to_string()
+    fn target(raw: &[u8]) -> Result<Target, VarError> {
+        from_request_uri(raw, Bytes::copy_from_slice)
+    }
+
+    fn read(raw: &[u8]) -> String {
+        target(raw).unwrap().path_and_query.to_string()
     }
 
     #[test]
@@ -133,20 +137,18 @@ mod tests {
 
     #[test]
     fn the_absolute_form_gives_its_host() {
-        let target = from_request_uri(&Bytes::from_static(b"http://example.org:81/x?y")).unwrap();
-        assert_eq!((target.authority.unwrap().as_str(), target.path_and_query.as_str()), ("example.org:81", "/x?y"));
-        let target = from_request_uri(&Bytes::from_static(b"https://example.org?y")).unwrap();
-        assert_eq!((target.authority.unwrap().as_str(), target.path_and_query.as_str()), ("example.org", "/?y"));
+        for (raw, host, path) in [("http://example.org:81/x?y", "example.org:81", "/x?y"), ("https://example.org?y", "example.org", "/?y")] {
+            let target = target(raw.as_bytes()).unwrap();
+            assert_eq!((target.authority.unwrap().as_str(), target.path_and_query.as_str()), (host, path));
+        }
     }
 
     #[test]
     fn a_target_too_long_for_a_uri_is_said_to_be_so() {
-        let longest = Bytes::from("/".repeat(URI_MAX));
-        assert!(from_request_uri(&longest).is_ok());
-        let longer = Bytes::from("/".repeat(URI_MAX + 1));
-        assert_eq!(from_request_uri(&longer).unwrap_err(), VarError::UriTooLong);
-        let grows = Bytes::from(format!("/{}", " ".repeat(30_000)));
-        assert_eq!(from_request_uri(&grows).unwrap_err(), VarError::UriTooLong);
+        assert!(target("/".repeat(URI_MAX).as_bytes()).is_ok());
+        assert_eq!(target("/".repeat(URI_MAX + 1).as_bytes()).unwrap_err(), VarError::UriTooLong);
+        let grows = format!("/{}", " ".repeat(30_000));
+        assert_eq!(target(grows.as_bytes()).unwrap_err(), VarError::UriTooLong);
     }
 
     #[test]
