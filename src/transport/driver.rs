@@ -424,7 +424,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         slot.poll_again();
     }
 
-    fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(super) fn poll_output(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         // With a request in work there is another round behind this one, in which the rest leaves whether anything was added or not.
         let kept = if self.exchanges.is_empty() { 0 } else { self.out.kept_back() };

@@ -14,7 +14,8 @@ use crate::{
         record_head,
     },
     settings::Settings,
-    transport::socket::Socket,
+    sys,
+    transport::{intake::ANSWERS_AT_ONCE, socket::Socket},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -24,7 +25,11 @@ use http_body_util::{Full, StreamBody};
 use std::{
     convert::Infallible,
     io::{ErrorKind, Read as _, Write as _},
-    os::unix::net::UnixStream as StdStream,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::UnixStream as StdStream,
+    },
+    sync::{Mutex, OnceLock},
     time::Duration,
 };
 use tokio::{
@@ -382,4 +387,30 @@ async fn what_was_answered_before_the_peer_broke_the_rules_is_sent() {
         }
         assert_eq!(peer.response().await, None);
     }
+}
+
+#[tokio::test]
+async fn the_first_answers_leave_before_the_last_requests_of_a_read_are_worked_on() {
+    const REQUESTS: usize = 11;
+    // Each handler looks how much the peer could take by then.
+    let (there, seen) = (Arc::new(OnceLock::<OwnedFd>::new()), Arc::new(Mutex::new(Vec::new())));
+    let (of_peer, takes_note) = (Arc::clone(&there), Arc::clone(&seen));
+    let app = tower::service_fn(move |_: Request<Body>| {
+        let found = sys::peek(of_peer.get().unwrap(), &mut [0; 4096], 1).map_or(0, |found| found.len);
+        takes_note.lock().unwrap().push(found);
+        async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello")))) }
+    });
+    let mut peer = Peer::of(app, Limits::default());
+    there.set(peer.stream.as_fd().try_clone_to_owned().unwrap()).unwrap();
+    peer.send(&request(true).repeat(REQUESTS)).await;
+    let mut all = 0;
+    for _ in 0..REQUESTS {
+        let (_, response) = peer.response().await.unwrap();
+        all += response.len();
+    }
+    let found = seen.lock().unwrap().clone();
+    let each = found[ANSWERS_AT_ONCE] / ANSWERS_AT_ONCE;
+    assert!(each > all / REQUESTS, "{found:?}");
+    let expected: Vec<_> = (0..REQUESTS).map(|before| before / ANSWERS_AT_ONCE * ANSWERS_AT_ONCE * each).collect();
+    assert_eq!(found, expected);
 }

@@ -13,6 +13,9 @@ use tokio::{
     task::coop,
 };
 
+/// Behind a read of so many bytes more is looked for at once: several requests came together, or a part of a body, and by the time they have been seen to the next are there.
+const MUCH: usize = 4096;
+
 /// Bytes in, bytes out, and whether anybody is still there.
 pub(crate) trait Link: AsyncRead + AsyncWrite + Unpin {
     /// Whether the peer has left for good; one that only stopped writing has not.
@@ -226,7 +229,7 @@ impl AsyncRead for Socket {
         let read = self.poll_in(cx, |fd| {
             let room = buf.remaining();
             let read = sys::receive(fd, buf)?;
-            Ok(((), 0 < read && read < room))
+            Ok(((), 0 < read && read < room.min(MUCH)))
         });
         if let Watch::Not { readable, .. } = &mut self.watch {
             *readable = false;
