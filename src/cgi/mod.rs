@@ -152,7 +152,7 @@ impl CgiVars {
     }
 }
 
-/// Whether any byte is such a one. All are looked at whatever the first say, which the compiler does several at a time.
+/// Whether `is_such` holds for any byte. All are looked at whatever the first say, which the compiler does several at a time.
 fn any_byte(bytes: &[u8], is_such: impl Fn(u8) -> bool) -> bool {
     bytes.iter().fold(false, |any, byte| any | is_such(*byte))
 }

@@ -91,7 +91,7 @@ fn names_program(facts: &MountFacts<'_>) -> bool {
     if same_name && extension.is_some() || is_program && stem == program.stem.as_bytes() {
         return true;
     }
-    // Paths are compared by their parts: a root that ends with a slash makes two of them before the name.
+    // Paths are compared by their parts: behind a root that ends with a slash, two slashes stand before the name.
     let path = |bytes| Path::new(OsStr::from_bytes(bytes));
     let in_our_folder = || facts.script_filename.strip_suffix(segment).is_some_and(|folder| folder.ends_with(b"/") && path(folder) == program.folder);
     (same_name || facts.invents_script_name) && path(facts.script_filename) == program.path || is_program && in_our_folder()

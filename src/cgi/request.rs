@@ -15,7 +15,10 @@ use http::{
     request::Parts,
     uri::Authority,
 };
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
 /// Why variables are not a request. The visitor gets 400, 414 or 431.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -358,8 +361,8 @@ pub(super) fn strip(original: &http::uri::PathAndQuery, mount: &str) -> Result<U
         return Ok(Uri::from(original.clone()));
     }
     let rest = original.as_str().get(mount.len()..).unwrap_or_default();
-    let stripped = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
-    uri::path_and_query(stripped.as_bytes(), Bytes::copy_from_slice).map(Uri::from)
+    let with_slash = if rest.starts_with('/') { Cow::Borrowed(rest) } else { Cow::Owned(format!("/{rest}")) };
+    uri::path_and_query(with_slash.as_bytes(), Bytes::copy_from_slice).map(Uri::from)
 }
 
 struct Origin {
@@ -455,7 +458,7 @@ pub(super) fn ip_addr(text: &[u8]) -> Option<IpAddr> {
     bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|addr| addr.ip()))
 }
 
-/// An address of the old kind as web servers write it, which nearly all are: a third of what std takes, which takes text in any form.
+/// An address of the old kind, which nearly all are. This costs a third of what the parser of std does.
 fn ipv4_addr(text: &[u8]) -> Option<Ipv4Addr> {
     let (mut bits, mut octet, mut digits, mut dots) = (0, 0, 0, 0);
     for byte in text {

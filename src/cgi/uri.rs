@@ -28,10 +28,10 @@ pub(super) struct Target {
     pub(super) asterisk: bool,
 }
 
-/// Reads `REQUEST_URI`: origin form, absolute form or `*`. `share` gives a part of `raw` as bytes of their own.
+/// Reads `REQUEST_URI`: origin form, absolute form or `*`. `share` makes `Bytes` of a part of `raw`, by a reference to the buffer in which it lies or by a copy.
 ///
 /// RFC 9112, 3.2.2: "a server MUST accept the absolute-form in requests".
-pub(super) fn from_request_uri(raw: &[u8], share: impl Fn(&[u8]) -> Bytes) -> Result<Target, VarError> {
+pub(super) fn from_request_uri(raw: &[u8], share: impl FnOnce(&[u8]) -> Bytes) -> Result<Target, VarError> {
     if raw == b"*" {
         return Ok(Target { path_and_query: PathAndQuery::from_static("/"), authority: None, asterisk: true });
     }
@@ -78,7 +78,7 @@ pub(super) fn from_parts(script_name: &[u8], path_info: &[u8], query: &[u8]) -> 
     Ok(Target { path_and_query: path_and_query(&raw, Bytes::copy_from_slice)?, authority: None, asterisk: false })
 }
 
-/// Takes bytes that start with a slash. What an `http::Uri` refuses is percent-encoded, not refused. `share` gives them as bytes of their own, which are made once and not cloned.
+/// Takes bytes that start with a slash. What an `http::Uri` refuses is percent-encoded, not refused. `share` makes `Bytes` of them, as for [`from_request_uri`].
 pub(super) fn path_and_query(raw: &[u8], share: impl FnOnce(&[u8]) -> Bytes) -> Result<PathAndQuery, VarError> {
     if raw.len() > URI_MAX {
         return Err(VarError::UriTooLong);

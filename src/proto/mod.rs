@@ -82,6 +82,18 @@ pub(crate) enum Event {
     Aborted { id: RequestId },
 }
 
+impl Event {
+    /// Whether a request comes with it.
+    pub(crate) fn is_request(&self) -> bool {
+        match self {
+            Self::Request { .. } | Self::Refused { .. } => true,
+            #[cfg(feature = "http")]
+            Self::Head { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 /// Why a request is answered without a handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {

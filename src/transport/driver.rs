@@ -219,7 +219,10 @@ impl<L: Link, W: Wire> Driver<L, W> {
             }
         }
         match self.poll_read(cx) {
-            Poll::Pending if self.input.is_empty() && self.exchanges.is_empty() => self.spare_buffers(),
+            Poll::Pending if self.input.is_empty() && self.exchanges.is_empty() => {
+                self.last_read = 0;
+                self.spare_buffers()
+            }
             Poll::Pending => false,
             Poll::Ready(Ok(0)) => {
                 self.at_end_of_input(cx);

@@ -27,8 +27,8 @@ use crate::{
 use http::{HeaderValue, Method, header, request::Parts};
 use std::task::Context;
 
-/// How many requests that came with one read are answered before what there is to send leaves. A peer that has its first answers says what it wants next while the others are worked on: where
-/// all left with one write, peer and process waited for each other by turns, and to fall asleep and wake was a fifth of a request.
+/// After how many of the requests that came with one read what there is to send leaves. A peer that has its first answers says what it wants next while the other requests are worked on: where
+/// all answers left with one write, peer and process waited for each other by turns, and to fall asleep and wake was a fifth of a request.
 pub(super) const ANSWERS_AT_ONCE: usize = 4;
 
 /// Refusals that may wait to be read by the peer, in bytes.
@@ -49,7 +49,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
     }
 
     fn take_all(&mut self, cx: &mut Context<'_>) {
-        let (mut seen, mut whole) = (None, 0);
+        let (mut seen, mut requests) = (None, 0);
         while self.phase != Phase::Done {
             let event = match seen.take().unwrap_or_else(|| self.next_event()) {
                 Ok(Some(event)) => event,
@@ -58,6 +58,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             };
             // Most requests have no body, which costs nothing when it is known before they begin.
             let mut body_ended = false;
+            requests += usize::from(event.is_request());
             if let Event::Request { id, .. } = event {
                 let next = self.next_event();
                 body_ended = matches!(next, Ok(Some(Event::BodyEnd { id: ended })) if ended == id);
@@ -66,9 +67,8 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 }
             }
             self.take_event(event, body_ended, cx);
-            whole += usize::from(body_ended);
-            if whole >= ANSWERS_AT_ONCE && !self.input.is_empty() {
-                whole = 0;
+            if requests >= ANSWERS_AT_ONCE && !self.input.is_empty() {
+                requests = 0;
                 self.poll_output(cx);
             }
         }

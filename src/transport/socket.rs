@@ -121,7 +121,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Reads as `io` does, and waits while that would block. `io` tells as well whether it took all that was there, so that the next call need not find that out.
+    /// Reads as `io` does, and waits while that would block. `io` tells as well whether the next call is to wait for more instead of looking for it at once.
     fn poll_in<R>(&mut self, cx: &mut Context<'_>, mut io: impl FnMut(BorrowedFd<'_>) -> io::Result<(R, bool)>) -> Poll<io::Result<R>> {
         loop {
             match &self.watch {
@@ -326,5 +326,21 @@ mod tests {
         poll_fn(|cx| socket.poll_readable(cx)).await.unwrap();
         assert_eq!(socket.read(&mut text).await.unwrap(), 7);
         assert!(!puts_off(&mut socket), "a connection that is watched stays so");
+    }
+
+    #[tokio::test]
+    async fn behind_a_large_read_the_next_is_made_at_once_and_then_waited_for() {
+        let (mut socket, mut theirs) = pair();
+        let mut text = [0; 3 * MUCH];
+        socket.watch(false).unwrap();
+        for size in [MUCH, MUCH - 1] {
+            theirs.write_all(&text[..size]).unwrap();
+            poll_fn(|cx| socket.poll_readable(cx)).await.unwrap();
+            assert_eq!(socket.read(&mut text).await.unwrap(), size);
+            assert_eq!(poll_fn(|cx| Poll::Ready(socket.poll_readable(cx).is_ready())).await, size == MUCH);
+            let nothing = poll_fn(|cx| Poll::Ready(Pin::new(&mut socket).poll_read(cx, &mut ReadBuf::new(&mut text)).is_pending())).await;
+            assert!(nothing);
+            assert!(poll_fn(|cx| Poll::Ready(socket.poll_readable(cx).is_pending())).await, "no read is tried again and again");
+        }
     }
 }

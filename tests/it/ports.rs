@@ -2,18 +2,18 @@
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
-use std::time::Duration;
 
 /// A port at which nobody listens. Somebody else may still take it before it is used.
 ///
 /// To find it, one has to listen at it for a moment; a program that another test starts in this moment has a copy of the listener until it runs. A port that still
 /// answers would be taken for the server that is only about to start.
 pub(crate) fn free() -> u16 {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-    while answers(port) {
-        thread::sleep(Duration::from_millis(1));
+    loop {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        if !answers(port) {
+            return port;
+        }
     }
-    port
 }
 
 /// Whether somebody listens at this port.
