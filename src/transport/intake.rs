@@ -56,9 +56,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 Ok(None) => return,
                 Err(violation) => return self.protocol_failed(code::VIOLATION, &violation.to_string()),
             };
+            requests += usize::from(event.is_request());
             // Most requests have no body, which costs nothing when it is known before they begin.
             let mut body_ended = false;
-            requests += usize::from(event.is_request());
             if let Event::Request { id, .. } = event {
                 let next = self.next_event();
                 body_ended = matches!(next, Ok(Some(Event::BodyEnd { id: ended })) if ended == id);
