@@ -1,7 +1,7 @@
 //! The head of an HTTP request to the request that an app sees: the same rules as for variables, for a web server that speaks HTTP.
 
 use super::{
-    cookie,
+    any_byte, cookie,
     known::{self, Meaning},
     mount::{self, MountFacts},
     request::{
@@ -151,7 +151,7 @@ fn origin_form(target: &Uri) -> Result<PathAndQuery, VarError> {
     if original.as_str().starts_with('/') {
         return Ok(original.clone());
     }
-    uri::path_and_query(format!("/{}", original.as_str()).as_bytes(), Bytes::copy_from_slice)
+    uri::path_and_query(original.as_str().as_bytes(), Bytes::copy_from_slice)
 }
 
 fn mount(original: &PathAndQuery, arrival: &Arrival<'_>) -> String {
@@ -261,7 +261,7 @@ fn is_for_the_app(name: &HeaderName, arrival: &Arrival<'_>) -> bool {
 
 fn join_cookies(headers: &mut HeaderMap, profile: &Profile) {
     let mut values = headers.get_all(header::COOKIE).iter();
-    let comma = values.next().is_some_and(|first| profile.joins_cookies_with_comma && first.as_bytes().contains(&b','));
+    let comma = values.next().is_some_and(|first| profile.joins_cookies_with_comma && any_byte(first.as_bytes(), |byte| byte == b','));
     if !comma && values.next().is_none() {
         return;
     }

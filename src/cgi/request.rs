@@ -15,10 +15,7 @@ use http::{
     request::Parts,
     uri::Authority,
 };
-use std::{
-    borrow::Cow,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Why variables are not a request. The visitor gets 400, 414 or 431.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -361,8 +358,7 @@ pub(super) fn strip(original: &http::uri::PathAndQuery, mount: &str) -> Result<U
         return Ok(Uri::from(original.clone()));
     }
     let rest = original.as_str().get(mount.len()..).unwrap_or_default();
-    let with_slash = if rest.starts_with('/') { Cow::Borrowed(rest) } else { Cow::Owned(format!("/{rest}")) };
-    uri::path_and_query(with_slash.as_bytes(), Bytes::copy_from_slice).map(Uri::from)
+    uri::path_and_query(rest.as_bytes(), Bytes::copy_from_slice).map(Uri::from)
 }
 
 struct Origin {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
-use super::request::VarError;
+use super::{any_byte, request::VarError};
 
 /// The longest target that `http::Uri` can hold.
 const URI_MAX: usize = 65_534;
@@ -40,16 +40,10 @@ pub(super) fn from_request_uri(raw: &[u8], share: impl FnOnce(&[u8]) -> Bytes) -
     }
     let Some((authority, rest)) = split_absolute(raw) else {
         // Neither form: a path without its slash. Everything that a web server lets through is served.
-        let mut with_slash = vec![b'/'];
-        with_slash.extend_from_slice(raw);
-        return Ok(Target { path_and_query: path_and_query(&with_slash, Bytes::copy_from_slice)?, authority: None, asterisk: false });
+        return Ok(Target { path_and_query: path_and_query(raw, share)?, authority: None, asterisk: false });
     };
     let authority = Authority::try_from(authority).map_err(|_| VarError::Host)?;
-    let path_and_query = match rest.first() {
-        Some(b'/') => path_and_query(rest, share)?,
-        _ => path_and_query(&[b"/", rest].concat(), Bytes::copy_from_slice)?,
-    };
-    Ok(Target { path_and_query, authority: Some(authority), asterisk: false })
+    Ok(Target { path_and_query: path_and_query(rest, share)?, authority: Some(authority), asterisk: false })
 }
 
 /// `http://host/rest` as `(host, /rest)`.
@@ -64,13 +58,8 @@ fn split_absolute(raw: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Builds a target from decoded variables when there is no `REQUEST_URI`: `SCRIPT_NAME` + `PATH_INFO`, encoded again, `?` `QUERY_STRING`.
 #[cold]
 pub(super) fn from_parts(script_name: &[u8], path_info: &[u8], query: &[u8]) -> Result<Target, VarError> {
-    let mut raw = String::new();
-    if script_name.first().or(path_info.first()) != Some(&b'/') {
-        raw.push('/');
-    }
-    raw.extend(percent_encode(script_name, DECODED));
-    raw.extend(percent_encode(path_info, DECODED));
-    let mut raw = raw.into_bytes();
+    let path: String = percent_encode(script_name, DECODED).chain(percent_encode(path_info, DECODED)).collect();
+    let mut raw = path.into_bytes();
     if !query.is_empty() {
         raw.push(b'?');
         raw.extend_from_slice(query);
@@ -78,13 +67,16 @@ pub(super) fn from_parts(script_name: &[u8], path_info: &[u8], query: &[u8]) -> 
     Ok(Target { path_and_query: path_and_query(&raw, Bytes::copy_from_slice)?, authority: None, asterisk: false })
 }
 
-/// Takes bytes that start with a slash. What an `http::Uri` refuses is percent-encoded, not refused. `share` makes `Bytes` of them, as for [`from_request_uri`].
+/// Puts a slash before bytes that do not start with one. What an `http::Uri` refuses is percent-encoded, not refused. `share` makes `Bytes` of them, as for [`from_request_uri`].
 pub(super) fn path_and_query(raw: &[u8], share: impl FnOnce(&[u8]) -> Bytes) -> Result<PathAndQuery, VarError> {
     if raw.len() > URI_MAX {
         return Err(VarError::UriTooLong);
     }
-    let odd = |byte: &u8| !matches!(byte, 0x21..=0x7E) || matches!(byte, b'#' | b'<' | b'>' | b'`');
-    if !raw.iter().any(odd)
+    if raw.first() != Some(&b'/') {
+        return path_and_query(&[b"/", raw].concat(), Bytes::copy_from_slice);
+    }
+    let odd = |byte| !matches!(byte, 0x21..=0x7E) || matches!(byte, b'#' | b'<' | b'>' | b'`');
+    if !any_byte(raw, odd)
         && let Ok(path_and_query) = PathAndQuery::from_maybe_shared(share(raw))
     {
         return Ok(path_and_query);

@@ -219,10 +219,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
             }
         }
         match self.poll_read(cx) {
-            Poll::Pending if self.input.is_empty() && self.exchanges.is_empty() => {
-                self.last_read = 0;
-                self.spare_buffers()
-            }
+            Poll::Pending if self.input.is_empty() && self.exchanges.is_empty() => self.spare_buffers(),
             Poll::Pending => false,
             Poll::Ready(Ok(0)) => {
                 self.at_end_of_input(cx);
@@ -242,8 +239,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
         }
     }
 
-    /// An idle connection waits without a buffer: others may use it.
+    /// An idle connection waits without a buffer: others may use it. However large its last request was, the next is taken for an ordinary one.
     fn spare_buffers(&mut self) -> bool {
+        self.last_read = 0;
         spare::keep_input(std::mem::take(&mut self.input));
         spare::keep_output(self.out.release());
         false
