@@ -14,6 +14,7 @@ mod peer;
 mod ports;
 mod raw;
 mod readme;
+mod reads;
 mod start;
 mod servers;
 #[cfg(feature = "site")]

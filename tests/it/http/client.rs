@@ -1,11 +1,12 @@
 //! A client that sends bytes as they are and takes responses apart by the book, with nothing of the crate or of hyper in it.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crate::peer::{PATIENCE, Peer};
+use crate::reads::read_on;
 
 /// How the body of a response came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl Http {
     /// Whether nothing comes for a while.
     pub(crate) fn is_quiet(&mut self) -> bool {
         self.stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-        let read = self.stream.read(&mut [0]);
+        let read = read_on(&mut self.stream, &mut [0]);
         self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
         read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
@@ -85,9 +86,7 @@ impl Http {
     /// Reads more; false at the end.
     fn more(&mut self) -> bool {
         let mut piece = vec![0; 64 * 1024];
-        match self.stream.read(&mut piece) {
-            // A read with a time-out is interrupted when the process was stopped for a moment, whatever is done with signals.
-            Err(error) if error.kind() == ErrorKind::Interrupted => self.more(),
+        match read_on(&mut self.stream, &mut piece) {
             Ok(0) => false,
             Ok(read) => {
                 self.buffer.extend_from_slice(&piece[..read]);

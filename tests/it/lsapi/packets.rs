@@ -1,11 +1,12 @@
 //! LiteSpeed's side of LSAPI: requests as packets, and the packets of an answer.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use crate::peer::Peer;
+use crate::reads::read_on;
 
 pub(super) const ABORT: [u8; 8] = *b"LS\x02\0\x08\0\0\0";
 
@@ -154,12 +155,10 @@ impl Conn {
     fn fill(&mut self, size: usize) -> bool {
         let mut buffer = [0; 65_536];
         while self.unread.len() < size {
-            match self.stream.read(&mut buffer) {
+            match read_on(&mut self.stream, &mut buffer) {
                 Ok(0) => return false,
                 Ok(count) => self.unread.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return false,
-                // A read with a time-out is interrupted when the process was stopped for a moment, whatever is done with signals.
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("nothing came in time: {error}"),
             }
         }
@@ -230,7 +229,7 @@ impl Conn {
             let patience = self.stream.read_timeout().unwrap();
             self.stream.set_read_timeout(Some(Duration::from_millis(30))).unwrap();
             let mut buffer = [0; 4096];
-            if let Ok(count) = self.stream.read(&mut buffer) {
+            if let Ok(count) = read_on(&mut self.stream, &mut buffer) {
                 self.unread.extend_from_slice(&buffer[..count]);
             }
             self.stream.set_read_timeout(patience).unwrap();

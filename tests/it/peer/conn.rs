@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::PATIENCE;
 use super::wire::{END_REQUEST, Record, STDERR, STDOUT};
+use crate::reads::read_on;
 
 /// What came next over a connection.
 #[derive(Debug)]
@@ -190,7 +191,7 @@ impl Conn {
     /// Whether the server has neither closed the connection nor said anything, after a moment for both.
     pub(crate) fn is_quiet(&mut self) -> bool {
         self.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        let read = self.stream.read(&mut [0; 1]);
+        let read = read_on(&mut self.stream, &mut [0; 1]);
         self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
         self.unread.is_empty() && matches!(read, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
@@ -200,14 +201,12 @@ impl Conn {
     fn fill(&mut self, size: usize) -> Result<(), Unit> {
         let mut buffer = [0; 65_536];
         while self.unread.len() < size {
-            match self.stream.read(&mut buffer) {
+            match read_on(&mut self.stream, &mut buffer) {
                 Ok(0) => return Err(Unit::Closed { reset: false }),
                 Ok(count) => self.unread.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => {
                     return Err(Unit::Closed { reset: true });
                 }
-                // A read with a time-out is interrupted when the process was stopped for a moment, whatever is done with signals.
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("nothing came in time: {error}"),
             }
         }

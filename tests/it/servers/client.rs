@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
+use crate::reads::read_on;
+
 /// The longest that any answer may take. Far above all that is expected, so that a slow machine fails no test.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -144,23 +146,13 @@ pub(crate) fn fetch(port: u16, path: &str) -> io::Result<(u16, Vec<u8>)> {
     Ok((status, all.split_off(end + 4)))
 }
 
-/// Reads what is there. A read with a time-out is interrupted when the process was stopped for a moment, whatever is done with signals.
-fn read_some(stream: &mut TcpStream, chunk: &mut [u8]) -> usize {
-    loop {
-        match stream.read(chunk) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => return read.unwrap(),
-        }
-    }
-}
-
 /// When each of the events `data: 0` … `data: n-1` was seen first.
 pub(crate) fn watch_events(port: u16, path: &str, n: usize) -> Vec<Instant> {
     let mut stream = connect(port).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n").unwrap();
     let (mut seen, mut text, mut chunk) = (Vec::new(), String::new(), [0; 4096]);
     loop {
-        let read = read_some(&mut stream, &mut chunk);
+        let read = read_on(&mut stream, &mut chunk).unwrap();
         if read == 0 {
             break;
         }
@@ -221,7 +213,7 @@ pub(crate) fn download(port: u16, path: &str) -> (u16, u64, bool) {
     // Slices are compared at once, which counts when a gigabyte goes through an unoptimised test.
     let filler = vec![b'x'; chunk.len()];
     loop {
-        let read = read_some(&mut stream, &mut chunk);
+        let read = read_on(&mut stream, &mut chunk).unwrap();
         if read == 0 {
             break;
         }
