@@ -3,7 +3,7 @@
 use crate::{
     context::Context,
     peers::said,
-    report::{Result, Section},
+    report::{Result, Section, Verdict},
 };
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
@@ -47,15 +47,14 @@ impl Run {
             let _ = write!(text, "\n{}", table.markdown());
         }
         let targets: Vec<_> = sections.iter().flat_map(|section| &section.targets).collect();
-        let missed: Vec<_> = targets.iter().filter(|target| !target.holds()).map(|target| format!("* {}\n", target.what)).collect();
-        let _ = write!(
-            text,
-            "\n{} of {} targets hold{}",
-            targets.len() - missed.len(),
-            targets.len(),
-            if missed.is_empty() { ".\n" } else { ". Not these:\n\n" }
-        );
-        text.push_str(&missed.concat());
+        let are = |verdict| targets.iter().filter(move |target| target.verdict() == verdict).map(|target| format!("* {}\n", target.what));
+        let _ = writeln!(text, "\n{} of {} targets hold.", are(Verdict::Holds).count(), targets.len());
+        for (verdict, sentence) in [(Verdict::Missed, "Not these:"), (Verdict::Draw, "These are a draw, in which neither is better:")] {
+            let list: String = are(verdict).collect();
+            if !list.is_empty() {
+                let _ = write!(text, "\n{sentence}\n\n{list}");
+            }
+        }
 
         let mut versions: Vec<_> = self.facts.iter().chain(sections.iter().flat_map(|section| &section.versions)).collect();
         let mut seen = Vec::new();
@@ -116,20 +115,25 @@ mod tests {
     fn a_page_begins_with_ratios_and_tells_which_targets_do_not_hold() {
         let mut short = Table::new("Times the limit.", &["server", "new"]);
         short.rows.push(vec!["lodger".into(), "1.10 ×".into()]);
-        let target = |what: &str, measured| Target { what: what.into(), measured, bound: Bound::AtMost(1.3), unit: "×" };
+        let target = |what: &str, measured, bound| Target { what: what.into(), measured, bound, unit: "×" };
         let versions = vec![("gcc".to_owned(), "12".to_owned()), ("gcc".to_owned(), "12".to_owned())];
         let section = Section {
             title: "Socket".into(),
             short: Some(short),
-            targets: vec![target("good", 1.1), target("bad", 1.4)],
+            targets: vec![
+                target("good", 1.1, Bound::AtMost(1.3)),
+                target("bad", 1.4, Bound::AtMost(1.3)),
+                target("even", 1.0, Bound::NotBelowOne([0.9, 1.1])),
+            ],
             versions,
             ..Section::default()
         };
         let run = Run { facts: vec![("machine".into(), "a PC".into())], processor: "a CPU".into(), date: "2026-01-02".into() };
         let page = run.page(&[section]);
         let at = |what: &str| page.find(what).unwrap_or_else(|| panic!("no {what} in {page}"));
-        assert!(at("2026-01-02") < at("Times the limit.") && at("Times the limit.") < at("1 of 2 targets hold. Not these:\n\n* bad\n"));
-        assert!(at("Not these") < at("a PC") && at("a PC") < at("## Socket"));
+        let (missed, draw) = ("1 of 3 targets hold.\n\nNot these:\n\n* bad\n", "These are a draw, in which neither is better:\n\n* even\n");
+        assert!(at("2026-01-02") < at("Times the limit.") && at("Times the limit.") < at(missed) && at(missed) < at(draw));
+        assert!(at(draw) < at("a PC") && at("a PC") < at("## Socket"));
         assert_eq!(page.matches("* gcc: 12\n").count(), 1);
     }
 

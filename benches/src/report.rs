@@ -56,15 +56,49 @@ pub(crate) struct Target {
 pub(crate) enum Bound {
     AtMost(f64),
     AtLeast(f64),
+    /// Not below one, which says that somebody else is not better. The rounds decide, of which this is the middle half: where one lies in it, neither is better.
+    NotBelowOne([f64; 2]),
+}
+
+/// How a figure stands to its bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Holds,
+    /// The rounds do not tell one from the other.
+    Draw,
+    Missed,
+}
+
+impl Verdict {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Holds => "yes",
+            Self::Draw => "a draw",
+            Self::Missed => "**no**",
+        }
+    }
 }
 
 impl Target {
     /// Whether the bound is kept. A figure that is no number keeps none.
-    pub(crate) fn holds(&self) -> bool {
-        match self.bound {
+    pub(crate) fn verdict(&self) -> Verdict {
+        let holds = match self.bound {
             Bound::AtMost(bound) => self.measured <= bound,
             Bound::AtLeast(bound) => self.measured >= bound,
-        }
+            Bound::NotBelowOne([low, high]) if low < 1.0 && high >= 1.0 => return Verdict::Draw,
+            Bound::NotBelowOne([low, _]) => low >= 1.0,
+        };
+        if holds { Verdict::Holds } else { Verdict::Missed }
+    }
+
+    fn row(&self) -> Vec<String> {
+        let Self { what, measured, bound, unit } = self;
+        let (bound, spread) = match bound {
+            Bound::AtMost(bound) => (format!("≤ {bound} {unit}"), String::new()),
+            Bound::AtLeast(bound) => (format!("≥ {bound} {unit}"), String::new()),
+            Bound::NotBelowOne([low, high]) => (format!("not below 1 {unit}"), format!(" ({low:.2} – {high:.2})")),
+        };
+        vec![what.clone(), bound, format!("{measured:.2} {unit}{spread}"), self.verdict().as_str().into()]
     }
 }
 
@@ -120,15 +154,7 @@ impl Section {
 
     fn targets_table(&self) -> Option<Table> {
         let mut table = Table::new("", &["target", "bound", "measured", "holds"]);
-        for target in &self.targets {
-            let unit = target.unit;
-            let bound = match target.bound {
-                Bound::AtMost(bound) => format!("≤ {bound} {unit}"),
-                Bound::AtLeast(bound) => format!("≥ {bound} {unit}"),
-            };
-            let holds = if target.holds() { "yes" } else { "**no**" };
-            table.rows.push(vec![target.what.clone(), bound, format!("{:.2} {unit}", target.measured), holds.into()]);
-        }
+        table.rows.extend(self.targets.iter().map(Target::row));
         (!table.rows.is_empty()).then_some(table)
     }
 }
@@ -143,6 +169,14 @@ pub(crate) fn median(figures: &[f64]) -> f64 {
         (Some(high), _) => sorted.get(middle - 1).map_or(f64::NAN, |low| f64::midpoint(*low, *high)),
         (None, _) => f64::NAN,
     }
+}
+
+/// Between which figures the middle half of some lies: of five without the smallest and the largest, of seven too. Not numbers when there are none.
+pub(crate) fn middle_half(figures: &[f64]) -> [f64; 2] {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let outside = sorted.len() / 4;
+    [outside, sorted.len().saturating_sub(outside + 1)].map(|at| sorted.get(at).copied().unwrap_or(f64::NAN))
 }
 
 /// How many times the other one figure is: the median over the rounds of what it was in each. Not a number when nothing was measured.
@@ -194,13 +228,23 @@ mod tests {
     #[test]
     fn a_target_stands_beside_its_figure_and_says_whether_it_holds() {
         let target = |measured, bound| Target { what: "kept".into(), measured, bound, unit: "×" };
-        let targets = vec![target(1.994, Bound::AtMost(2.0)), target(2.1, Bound::AtMost(2.0)), target(f64::NAN, Bound::AtLeast(1.0))];
+        let between = |low, high| target(1.0, Bound::NotBelowOne([low, high]));
+        let targets = vec![
+            target(1.994, Bound::AtMost(2.0)),
+            target(2.1, Bound::AtMost(2.0)),
+            target(f64::NAN, Bound::AtLeast(1.0)),
+            between(1.0, 1.1),
+            between(0.95, 1.0),
+            between(0.9, 0.99),
+            between(f64::NAN, f64::NAN),
+        ];
         let section = Section { title: "Socket".into(), about: "How.".into(), targets, ..Section::default() };
         let text = section.markdown();
         assert!(text.starts_with("## Socket\n\nHow.\n\n| target "), "{text}");
         let holds: Vec<_> = text.lines().skip(6).map(|line| line.split('|').nth(4).unwrap().trim()).collect();
-        assert_eq!(holds, ["yes", "**no**", "**no**"]);
-        assert!(text.contains("| ≤ 2 × |   1.99 × |"), "{text}");
+        assert_eq!(holds, ["yes", "**no**", "**no**", "yes", "a draw", "**no**", "**no**"]);
+        assert!(text.contains("|         ≤ 2 × |               1.99 × |"), "{text}");
+        assert!(text.contains("| not below 1 × | 1.00 × (0.95 – 1.00) | a draw |"), "{text}");
     }
 
     #[test]
@@ -208,6 +252,10 @@ mod tests {
         assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
         assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
         assert!(median(&[]).is_nan());
+        let middle = |figures: &[f64]| middle_half(figures).map(|figure| format!("{figure}")).join(" ");
+        assert_eq!(middle(&[5.0, 1.0, 4.0, 2.0, 3.0]), "2 4");
+        assert_eq!(middle(&[7.0, 1.0, 6.0, 2.0, 5.0, 3.0, 4.0]), "2 6");
+        assert_eq!((middle(&[2.0]).as_str(), middle(&[]).as_str()), ("2 2", "NaN NaN"));
         assert!((times(&[2.0, 30.0, 8.0], &[1.0, 10.0, 2.0]) - 3.0).abs() < f64::EPSILON);
     }
 }
