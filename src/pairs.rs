@@ -46,6 +46,7 @@ impl Pairs {
     }
 
     /// The value of the last pair in `bytes` that has this name.
+    #[inline]
     pub(crate) fn last_of<'a>(&'a self, bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         match self {
             // From behind, and the lengths tell most names apart without a look at them.

@@ -19,6 +19,8 @@ pub(super) struct Routed(Router);
 
 type Answer = Result<Response<ResponseBody>, BoxError>;
 
+type Answering = Map<RouteFuture<Infallible>, fn(Result<Response<axum::body::Body>, Infallible>) -> Answer>;
+
 impl Routed {
     /// The app, if it is a router.
     pub(super) fn of<S: Any>(app: &S, requests: Requests) -> Option<Self> {
@@ -29,24 +31,31 @@ impl Routed {
             Requests::Many => router.with_state(()),
         }))
     }
-}
 
-impl Service<Request<Body>> for Routed {
-    type Response = Response<ResponseBody>;
-    type Error = BoxError;
-    type Future = Map<RouteFuture<Infallible>, fn(Result<Response<axum::body::Body>, Infallible>) -> Answer>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    /// Stays a function of its own: the linker puts it beside those that run before and behind it, and the methods of traits far away, where a CGI program would touch a page more for this one.
+    #[inline(never)]
+    fn answer(&mut self, request: Request<Body>) -> Answering {
         // The router would put our body into a box. Its own empty one takes no memory.
         let request = request.map(|body| if body.is_none() { axum::body::Body::empty() } else { axum::body::Body::new(body) });
         self.0.call(request).map(|response| match response {
             Ok(response) => Ok(boxed(response)),
             Err(never) => match never {},
         })
+    }
+}
+
+impl Service<Request<Body>> for Routed {
+    type Response = Response<ResponseBody>;
+    type Error = BoxError;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        self.answer(request)
     }
 }
 

@@ -80,7 +80,10 @@ impl CgiVars {
     /// The value of the variable `name`, to the letter; of one that is repeated the last, which is the one that was meant when a web server is configured
     /// to set it twice.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
-        let name = name.as_ref();
+        self.value(name.as_ref())
+    }
+
+    fn value(&self, name: &[u8]) -> Option<&[u8]> {
         let vars = self.with(name);
         vars.pairs.last_of(&vars.bytes, name)
     }
