@@ -49,7 +49,9 @@ impl Run {
         let targets: Vec<_> = sections.iter().flat_map(|section| &section.targets).collect();
         let are = |verdict| targets.iter().filter(move |target| target.verdict() == verdict).map(|target| format!("* {}\n", target.what));
         let _ = writeln!(text, "\n{} of {} targets hold.", are(Verdict::Holds).count(), targets.len());
-        for (verdict, sentence) in [(Verdict::Missed, "Not these:"), (Verdict::Draw, "These are a draw, in which neither is better:")] {
+        for (verdict, sentence) in
+            [(Verdict::Missed, "These do not:"), (Verdict::Draw, "These are a draw, in which neither is better, and are not counted:")]
+        {
             let list: String = are(verdict).collect();
             if !list.is_empty() {
                 let _ = write!(text, "\n{sentence}\n\n{list}");
@@ -131,7 +133,7 @@ mod tests {
         let run = Run { facts: vec![("machine".into(), "a PC".into())], processor: "a CPU".into(), date: "2026-01-02".into() };
         let page = run.page(&[section]);
         let at = |what: &str| page.find(what).unwrap_or_else(|| panic!("no {what} in {page}"));
-        let (missed, draw) = ("1 of 3 targets hold.\n\nNot these:\n\n* bad\n", "These are a draw, in which neither is better:\n\n* even\n");
+        let (missed, draw) = ("1 of 3 targets hold.\n\nThese do not:\n\n* bad\n", "neither is better, and are not counted:\n\n* even\n");
         assert!(at("2026-01-02") < at("Times the limit.") && at("Times the limit.") < at(missed) && at(missed) < at(draw));
         assert!(at(draw) < at("a PC") && at("a PC") < at("## Socket"));
         assert_eq!(page.matches("* gcc: 12\n").count(), 1);

@@ -56,17 +56,17 @@ pub(crate) struct Target {
 pub(crate) enum Bound {
     AtMost(f64),
     AtLeast(f64),
-    /// Not below one, which says that somebody else is not better. The rounds decide, of which this is the middle half: where one lies in it, neither is better.
+    /// Not below one, which says that somebody else is not better. Between these two the rounds lie, without the lowest and the highest: where one lies between them too, neither is better.
     NotBelowOne([f64; 2]),
 }
 
 /// How a figure stands to its bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verdict {
-    Holds,
+    Missed,
     /// The rounds do not tell one from the other.
     Draw,
-    Missed,
+    Holds,
 }
 
 impl Verdict {
@@ -80,13 +80,13 @@ impl Verdict {
 }
 
 impl Target {
-    /// Whether the bound is kept. A figure that is no number keeps none.
+    /// How the figure stands to its bound. One that is no number misses it.
     pub(crate) fn verdict(&self) -> Verdict {
         let holds = match self.bound {
             Bound::AtMost(bound) => self.measured <= bound,
             Bound::AtLeast(bound) => self.measured >= bound,
             Bound::NotBelowOne([low, high]) if low < 1.0 && high >= 1.0 => return Verdict::Draw,
-            Bound::NotBelowOne([low, _]) => low >= 1.0,
+            Bound::NotBelowOne([low, high]) => low >= 1.0 && high >= low,
         };
         if holds { Verdict::Holds } else { Verdict::Missed }
     }
@@ -96,7 +96,7 @@ impl Target {
         let (bound, spread) = match bound {
             Bound::AtMost(bound) => (format!("≤ {bound} {unit}"), String::new()),
             Bound::AtLeast(bound) => (format!("≥ {bound} {unit}"), String::new()),
-            Bound::NotBelowOne([low, high]) => (format!("not below 1 {unit}"), format!(" ({low:.2} – {high:.2})")),
+            Bound::NotBelowOne([low, high]) => (format!("not below 1 {unit}"), format!(" ({low:.3} – {high:.3})")),
         };
         vec![what.clone(), bound, format!("{measured:.2} {unit}{spread}"), self.verdict().as_str().into()]
     }
@@ -171,12 +171,14 @@ pub(crate) fn median(figures: &[f64]) -> f64 {
     }
 }
 
-/// Between which figures the middle half of some lies: of five without the smallest and the largest, of seven too. Not numbers when there are none.
-pub(crate) fn middle_half(figures: &[f64]) -> [f64; 2] {
+/// Between which two figures all others lie but the lowest and the highest of them. Not numbers where there are fewer than three.
+pub(crate) fn without_extremes(figures: &[f64]) -> [f64; 2] {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let outside = sorted.len() / 4;
-    [outside, sorted.len().saturating_sub(outside + 1)].map(|at| sorted.get(at).copied().unwrap_or(f64::NAN))
+    match sorted.as_slice() {
+        [_, between @ .., _] => [between.first(), between.last()].map(|figure| figure.copied().unwrap_or(f64::NAN)),
+        _ => [f64::NAN; 2],
+    }
 }
 
 /// How many times the other one figure is: the median over the rounds of what it was in each. Not a number when nothing was measured.
@@ -237,14 +239,15 @@ mod tests {
             between(0.95, 1.0),
             between(0.9, 0.99),
             between(f64::NAN, f64::NAN),
+            between(1.2, f64::NAN),
         ];
         let section = Section { title: "Socket".into(), about: "How.".into(), targets, ..Section::default() };
         let text = section.markdown();
         assert!(text.starts_with("## Socket\n\nHow.\n\n| target "), "{text}");
         let holds: Vec<_> = text.lines().skip(6).map(|line| line.split('|').nth(4).unwrap().trim()).collect();
-        assert_eq!(holds, ["yes", "**no**", "**no**", "yes", "a draw", "**no**", "**no**"]);
-        assert!(text.contains("|         ≤ 2 × |               1.99 × |"), "{text}");
-        assert!(text.contains("| not below 1 × | 1.00 × (0.95 – 1.00) | a draw |"), "{text}");
+        assert_eq!(holds, ["yes", "**no**", "**no**", "yes", "a draw", "**no**", "**no**", "**no**"]);
+        assert!(text.contains("|         ≤ 2 × |                 1.99 × |"), "{text}");
+        assert!(text.contains("| not below 1 × | 1.00 × (0.950 – 1.000) | a draw |"), "{text}");
     }
 
     #[test]
@@ -252,10 +255,14 @@ mod tests {
         assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
         assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
         assert!(median(&[]).is_nan());
-        let middle = |figures: &[f64]| middle_half(figures).map(|figure| format!("{figure}")).join(" ");
-        assert_eq!(middle(&[5.0, 1.0, 4.0, 2.0, 3.0]), "2 4");
-        assert_eq!(middle(&[7.0, 1.0, 6.0, 2.0, 5.0, 3.0, 4.0]), "2 6");
-        assert_eq!((middle(&[2.0]).as_str(), middle(&[]).as_str()), ("2 2", "NaN NaN"));
         assert!((times(&[2.0, 30.0, 8.0], &[1.0, 10.0, 2.0]) - 3.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn the_lowest_and_the_highest_figure_are_left_out() {
+        let between = |figures: &[f64]| without_extremes(figures).map(|figure| figure.to_string()).join(" ");
+        assert_eq!(between(&[7.0, 1.0, 6.0, 2.0, 5.0, 3.0, 4.0]), "2 6");
+        assert_eq!(between(&[2.0, 1.0, 3.0]), "2 2");
+        assert_eq!((between(&[1.0, 2.0]), between(&[])), ("NaN NaN".into(), "NaN NaN".into()));
     }
 }

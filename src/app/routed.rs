@@ -32,7 +32,7 @@ impl Routed {
         }))
     }
 
-    /// Stays a function of its own: the linker puts it beside those that run before and behind it, and the methods of traits far away, where a CGI program would touch a page more for this one.
+    /// Stays a function of its own: among the methods of traits it lay far from what a CGI program runs before and after it, and was a page fault of its own.
     #[inline(never)]
     fn answer(&mut self, request: Request<Body>) -> Answering {
         // The router would put our body into a box. Its own empty one takes no memory.

@@ -83,6 +83,7 @@ impl CgiVars {
         self.value(name.as_ref())
     }
 
+    /// Knows nothing of the kind of the name, so that it is made once and lies beside what a CGI program runs: elsewhere it would be a page fault of its own.
     fn value(&self, name: &[u8]) -> Option<&[u8]> {
         let vars = self.with(name);
         vars.pairs.last_of(&vars.bytes, name)

@@ -35,11 +35,9 @@ pub(super) fn from_request_uri(raw: &[u8], share: impl FnOnce(&[u8]) -> Bytes) -
     if raw == b"*" {
         return Ok(Target { path_and_query: PathAndQuery::from_static("/"), authority: None, asterisk: true });
     }
-    if raw.first() == Some(&b'/') {
-        return Ok(Target { path_and_query: path_and_query(raw, share)?, authority: None, asterisk: false });
-    }
-    let Some((authority, rest)) = split_absolute(raw) else {
-        // Neither form: a path without its slash. Everything that a web server lets through is served.
+    let absolute = if raw.first() == Some(&b'/') { None } else { split_absolute(raw) };
+    let Some((authority, rest)) = absolute else {
+        // What is in neither form is a path without its slash: everything that a web server lets through is served.
         return Ok(Target { path_and_query: path_and_query(raw, share)?, authority: None, asterisk: false });
     };
     let authority = Authority::try_from(authority).map_err(|_| VarError::Host)?;
@@ -136,9 +134,16 @@ mod tests {
     }
 
     #[test]
+    fn a_path_without_its_slash_gets_one() {
+        assert_eq!((read(b"x/y?q"), read(b"?q"), read(b"")), ("/x/y?q".into(), "/?q".into(), "/".into()));
+        assert_eq!(from_parts(b"", b"a", b"q").unwrap().path_and_query, "/a?q");
+    }
+
+    #[test]
     fn a_target_too_long_for_a_uri_is_said_to_be_so() {
         assert!(target("/".repeat(URI_MAX).as_bytes()).is_ok());
         assert_eq!(target("/".repeat(URI_MAX + 1).as_bytes()).unwrap_err(), VarError::UriTooLong);
+        assert_eq!(target("x".repeat(URI_MAX).as_bytes()).unwrap_err(), VarError::UriTooLong, "with its slash");
         let grows = format!("/{}", " ".repeat(30_000));
         assert_eq!(target(grows.as_bytes()).unwrap_err(), VarError::UriTooLong);
     }

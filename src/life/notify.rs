@@ -106,7 +106,13 @@ mod tests {
     fn heard(socket: &UnixDatagram) -> String {
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let mut text = [0; 200];
-        let len = socket.recv(&mut text).unwrap();
+        // A wait with a time-out is interrupted when the process was stopped for a moment.
+        let len = loop {
+            match socket.recv(&mut text) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read.unwrap(),
+            }
+        };
         String::from_utf8_lossy(&text[..len]).into_owned()
     }
 

@@ -12,7 +12,7 @@ pub(crate) fn read_on(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<u
     }
 }
 
-/// Tells in turn what it was given.
+/// Tells what it was given, from the last on.
 struct Stream(Vec<ErrorKind>);
 
 impl Read for Stream {

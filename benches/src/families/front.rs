@@ -10,7 +10,7 @@ use crate::{
     load::Protocol,
     peers::{self, Peer, Way, said},
     process,
-    report::{Bound, Result, Section, Table, Target, Versions, median, microseconds, middle_half, ratio},
+    report::{Bound, Result, Section, Table, Target, Versions, median, microseconds, ratio, without_extremes},
 };
 use daemon::Daemon;
 use std::{
@@ -220,7 +220,7 @@ fn report(context: &Context, routes: &[Route<'_>], versions: Versions) -> Sectio
          server is on the core of the server. CPU time is that of the program alone, in all its processes, and with that of the web server; \
          figures with × are times those of the first row. nginx asks one process of lodger, tokio-fastcgi, Go and axum, and as many of libfcgi and PHP-FPM as there are \
          connections, since each of those serves one request at a time. Under mod_fcgid every program has {} processes, each of which has one request at a time. Beside \
-         what should not be below 1 stands the middle half of the runs: where 1 lies in it, they do not tell which is better. {}",
+         what should not be below 1 stands between what the runs lie, without the lowest and the highest of them: where 1 lies there too, they do not tell which is better. {}",
         context.in_flight,
         rounds(context),
         context.cores_sentence(),
@@ -255,11 +255,13 @@ fn targets_of<'a>(lodger: &Route<'_>, others: &[&Route<'a>]) -> Vec<Target> {
         let what = "requests per second of CPU time under mod_fcgid, lodger against Go".into();
         targets.push(Target { what, measured: go.times(lodger, |figures| figures.cpu), bound: Bound::AtLeast(1.3), unit: "×" });
     }
-    let by_round = |other: &&Route<'a>| (other.peer.name, lodger.times_by_round(other, |figures| figures.rate));
-    if let Some((name, rates)) = others.iter().map(by_round).min_by(|(_, one), (_, other)| median(one).total_cmp(&median(other))) {
-        let what = format!("requests per second behind {}, {} against the best other ({name})", lodger.door.name(), lodger.peer.name);
-        targets.push(Target { what, measured: median(&rates), bound: Bound::NotBelowOne(middle_half(&rates)), unit: "×" });
-    }
+    let against = |other: &&Route<'a>| {
+        let rates = lodger.times_by_round(other, |figures| figures.rate);
+        let what = format!("requests per second behind {}, {} against the best other ({})", lodger.door.name(), lodger.peer.name, other.peer.name);
+        Target { what, measured: median(&rates), bound: Bound::NotBelowOne(without_extremes(&rates)), unit: "×" }
+    };
+    let worse = |one: &Target, other: &Target| one.verdict().cmp(&other.verdict()).then(one.measured.total_cmp(&other.measured));
+    targets.extend(others.iter().map(against).min_by(worse));
     targets
 }
 

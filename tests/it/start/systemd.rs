@@ -178,7 +178,7 @@ impl Manager {
         loop {
             match self.socket.recv(&mut text) {
                 Ok(len) => return String::from_utf8_lossy(&text[..len]).into_owned(),
-                // Children of other tests end meanwhile, which interrupts.
+                // A wait with a time-out is interrupted when the process was stopped for a moment, and when a child of another test ends.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("no message of the service: {error}"),
             }
