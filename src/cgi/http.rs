@@ -223,6 +223,10 @@ impl<'a> Said<'a> {
         }
         let own = self.host.filter(|host| !host.is_empty()).map(host).transpose()?;
         let absolute = authority.map(|authority| host(authority.as_str().as_bytes())).transpose()?;
+        if own.is_some() && self.forwarded_host == self.host {
+            // A front that passes the host on says the same twice.
+            return Ok(own);
+        }
         Ok(self.forwarded_host.and_then(|forwarded| host(forwarded).ok()).or(absolute).or(own))
     }
 }
@@ -337,6 +341,13 @@ mod tests {
         let said = [("host", "inner"), ("x-forwarded-for", "203.0.113.7"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "shop.example")];
         let lsnode = Arrival { trust: Trust::Lsnode, ..UNIX };
         assert_eq!(meta(&said, &lsnode), (Some("203.0.113.7:0".into()), false, Some("shop.example".into())));
+    }
+
+    #[test]
+    fn a_front_that_says_the_host_twice_is_believed_before_the_target() {
+        let host = |headers: &[(&str, &str)]| map("http://other.example/", headers, &UNIX).unwrap().1.host;
+        assert_eq!(host(&[("host", "shop.example"), ("x-forwarded-host", "shop.example")]).as_deref(), Some("shop.example"));
+        assert_eq!(host(&[("host", ""), ("x-forwarded-host", "")]).as_deref(), Some("other.example"), "nothing, twice");
     }
 
     #[test]
