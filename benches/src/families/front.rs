@@ -107,8 +107,13 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
     for route in &routes {
         daemon::expect_hello(route.port).and_then(|()| route.fill(context)).map_err(|error| route.failed(&*error, [&nginx, &apache]))?;
     }
-    for _ in 0..rounds(context) {
-        for route in &mut routes {
+    for round in 0..rounds(context) {
+        let mut order: Vec<_> = routes.iter_mut().collect();
+        if round % 2 == 1 {
+            // Who comes first at a door finds a web server that has served another door until then.
+            order.reverse();
+        }
+        for route in order {
             let web = if matches!(route.door, Door::Nginx | Door::NginxKept) { &nginx } else { &apache };
             let figures = route.measure(context, web).map_err(|error| route.failed(&*error, [&nginx, &apache]))?;
             route.rounds.push(figures);
@@ -216,7 +221,7 @@ fn report(context: &Context, routes: &[Route<'_>], versions: Versions) -> Sectio
         }
     }
     let about = format!(
-        "wrk with the headers of a browser and {} connections asks nginx and Apache on loopback; {} runs of a second each, in turns, and the median of them. {} The web \
+        "wrk with the headers of a browser and {} connections asks nginx and Apache on loopback; {} runs of a second each, in turns and every other time in the opposite order, and the median of them. {} The web \
          server is on the core of the server. CPU time is that of the program alone, in all its processes, and with that of the web server; \
          figures with × are times those of the first row. nginx asks one process of lodger, tokio-fastcgi, Go and axum, and as many of libfcgi and PHP-FPM as there are \
          connections, since each of those serves one request at a time. Under mod_fcgid every program has {} processes, each of which has one request at a time. Beside \
