@@ -183,7 +183,12 @@ pub(crate) fn without_extremes(figures: &[f64]) -> [f64; 2] {
 
 /// How many times the other one figure is: the median over the rounds of what it was in each. Not a number when nothing was measured.
 pub(crate) fn times(figures: &[f64], others: &[f64]) -> f64 {
-    median(&figures.iter().zip(others).map(|(figure, other)| figure / other).collect::<Vec<_>>())
+    median(&times_by_round(figures, others))
+}
+
+/// How many times the other one figure was in each round.
+pub(crate) fn times_by_round(figures: &[f64], others: &[f64]) -> Vec<f64> {
+    figures.iter().zip(others).map(|(figure, other)| figure / other).collect()
 }
 
 /// Nanoseconds as microseconds with two digits behind the point.

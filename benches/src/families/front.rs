@@ -10,7 +10,7 @@ use crate::{
     load::Protocol,
     peers::{self, Peer, Way, said},
     process,
-    report::{Bound, Result, Section, Table, Target, Versions, median, microseconds, ratio, without_extremes},
+    report::{Bound, Result, Section, Table, Target, Versions, median, microseconds, ratio, times, times_by_round, without_extremes},
 };
 use daemon::Daemon;
 use std::{
@@ -184,17 +184,18 @@ impl Route<'_> {
         format!("{} behind {}: {error}\n{logs}", self.peer.name, self.door.name())
     }
 
+    /// A figure, round by round.
+    fn each(&self, figure: fn(&Figures) -> f64) -> Vec<f64> {
+        self.rounds.iter().map(figure).collect()
+    }
+
     fn median(&self, figure: fn(&Figures) -> f64) -> f64 {
-        median(&self.rounds.iter().map(figure).collect::<Vec<_>>())
+        median(&self.each(figure))
     }
 
     /// How many times that of another a figure is: the median over the rounds.
     fn times(&self, other: &Self, figure: fn(&Figures) -> f64) -> f64 {
-        median(&self.times_by_round(other, figure))
-    }
-
-    fn times_by_round(&self, other: &Self, figure: fn(&Figures) -> f64) -> Vec<f64> {
-        self.rounds.iter().zip(&other.rounds).map(|(own, other)| figure(own) / figure(other)).collect()
+        times(&self.each(figure), &other.each(figure))
     }
 }
 
@@ -221,8 +222,8 @@ fn report(context: &Context, routes: &[Route<'_>], versions: Versions) -> Sectio
         }
     }
     let about = format!(
-        "wrk with the headers of a browser and {} connections asks nginx and Apache on loopback; {} runs of a second each, in turns and every other time in the opposite order, and the median of them. {} The web \
-         server is on the core of the server. CPU time is that of the program alone, in all its processes, and with that of the web server; \
+        "wrk with the headers of a browser and {} connections asks nginx and Apache on loopback; {} runs of a second each, in turns and every other \
+         time in the opposite order, and the median of them. {} The web server is on the core of the server. CPU time is that of the program alone, in all its processes, and with that of the web server; \
          figures with × are times those of the first row. nginx asks one process of lodger, tokio-fastcgi, Go and axum, and as many of libfcgi and PHP-FPM as there are \
          connections, since each of those serves one request at a time. Under mod_fcgid every program has {} processes, each of which has one request at a time. Beside \
          what should not be below 1 stands between what the runs lie, without the lowest and the highest of them: where 1 lies there too, they do not tell which is better. {}",
@@ -261,7 +262,7 @@ fn targets_of<'a>(lodger: &Route<'_>, others: &[&Route<'a>]) -> Vec<Target> {
         targets.push(Target { what, measured: go.times(lodger, |figures| figures.cpu), bound: Bound::AtLeast(1.3), unit: "×" });
     }
     let against = |other: &&Route<'a>| {
-        let rates = lodger.times_by_round(other, |figures| figures.rate);
+        let rates = times_by_round(&lodger.each(|figures| figures.rate), &other.each(|figures| figures.rate));
         let what = format!("requests per second behind {}, {} against the best other ({})", lodger.door.name(), lodger.peer.name, other.peer.name);
         Target { what, measured: median(&rates), bound: Bound::NotBelowOne(without_extremes(&rates)), unit: "×" }
     };
