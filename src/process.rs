@@ -198,7 +198,7 @@ async fn finish(tasks: &TaskTracker, shared: &Shared, until: Instant, mut signal
 pub(crate) async fn serve_cgi(vars: CgiVars, app: impl Future<Output = BoxApp>, settings: Settings) -> Result<bool, Error> {
     let drain_timeout = settings.limits.drain_timeout;
     let mut signals = Signals::watch_cheaply().map_err(|error| runtime_error(error.to_string()))?;
-    let shared = Shared::new(settings, Ownership::Shared, CancellationToken::new());
+    let shared = Arc::new(Shared::of_cgi(settings));
     let mut told = None;
     let cut = async {
         signals.stop().await;

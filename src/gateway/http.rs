@@ -10,9 +10,10 @@ use {
 
 /// Which kind of front sends us HTTP.
 #[cfg(feature = "http")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum HttpPeer {
     /// Any web server or proxy.
+    #[default]
     Any,
     /// LiteSpeed, which takes us for its Node.js.
     Lsnode,
@@ -22,7 +23,7 @@ pub(crate) enum HttpPeer {
 
 /// What the start tells about HTTP.
 #[cfg(feature = "http")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct HttpStart {
     pub(crate) peer: HttpPeer,
     /// Where the app is mounted: `LODGER_MOUNT`, or the base URI of Passenger, which neither strips nor repeats it.

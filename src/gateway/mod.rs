@@ -148,6 +148,7 @@ pub(crate) fn ownership(socket_path: Option<&std::path::Path>, parent: u32) -> O
 /// Chooses the profile of the web server at the other end, from how we were started and what it says of itself.
 ///
 /// `SERVER_SOFTWARE` of Apache names mod_fcgid whenever that module is loaded, so the socket decides and not the text.
+#[inline]
 pub(crate) fn choose_profile(gateway: Gateway, ownership: Ownership, vars: &CgiVars, keep_conn: bool) -> &'static Profile {
     // Under mod_fcgid nothing depends on it, and there all variables would be walked along for each request, which has a connection of its own.
     let software = LazyCell::new(|| vars.get("SERVER_SOFTWARE").unwrap_or_default());

@@ -18,7 +18,7 @@ use crate::{
         response::Head,
     },
     diagnostic::codes as code,
-    gateway::{Gateway, choose_profile},
+    gateway::Gateway,
     limits::Limits,
     profile::{self, Profile},
     proto::{Event, Params, Refusal, RequestId, ResponsePart, Role, Violation, Wire},
@@ -157,7 +157,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
         match self.profile.filter(|(kept, _)| *kept == keep_conn) {
             Some((_, profile)) => profile,
             None => {
-                let profile = self.shared.profile.unwrap_or_else(|| choose_profile(self.gateway, self.shared.ownership, vars, keep_conn));
+                let profile = self.shared.profile_of(self.gateway, vars, keep_conn);
                 // A place in the configuration may leave its name out that others tell, and they share connections.
                 self.profile = Some((keep_conn, profile)).filter(|(_, profile)| !std::ptr::eq(*profile, &profile::UNKNOWN));
                 profile

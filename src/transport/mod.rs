@@ -31,8 +31,8 @@ mod replay_tests;
 #[cfg(feature = "http")]
 use crate::gateway::http::HttpStart;
 use crate::{
-    cgi::Executable,
-    gateway::Ownership,
+    cgi::{CgiVars, Executable},
+    gateway::{Gateway, Ownership, choose_profile},
     life::{self, Rest, Work},
     limits::Limits,
     profile::Profile,
@@ -78,23 +78,40 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// For a process that serves sockets.
     pub(crate) fn new(settings: Settings, ownership: Ownership, stop: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
+            ownership,
+            stop,
+            #[cfg(feature = "http")]
+            http: HttpStart::of_this_process(ownership),
+            ..Self::of_cgi(settings)
+        })
+    }
+
+    /// For the one request of a CGI program. What only connections need is not looked for.
+    pub(crate) fn of_cgi(settings: Settings) -> Self {
+        Self {
             limits: Arc::new(settings.limits),
             profile: settings.profile,
             trusted: settings.trusted,
-            ownership,
+            ownership: Ownership::Shared,
             program: life::program().ok().map(|program| Executable::new(program.to_owned())),
             #[cfg(feature = "http")]
-            http: HttpStart::of_this_process(ownership),
-            stop,
+            http: HttpStart::default(),
+            stop: CancellationToken::new(),
             listener: None,
             in_work: Arc::default(),
             begun: Arc::default(),
             rest: Arc::default(),
             upgraded: Arc::default(),
             room: room(),
-        })
+        }
+    }
+
+    /// What the web server needs that sent these variables: what the developer has set, or what can be told of it. It stands here and not where it is asked for, which is compiled for each protocol.
+    fn profile_of(&self, gateway: Gateway, vars: &CgiVars, keep_conn: bool) -> &'static Profile {
+        self.profile.unwrap_or_else(|| choose_profile(gateway, self.ownership, vars, keep_conn))
     }
 
     /// The same, for the connections of one socket of several.
