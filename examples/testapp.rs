@@ -72,6 +72,7 @@ fn router() -> Router {
         .route("/cancelled", get(cancelled))
         .route("/spin", get(spin))
         .route("/panic", get(|| async { panic_on_purpose::<Response>() }))
+        .route("/overflow", get(|| async { text(use_up_stack(0).to_string()) }))
         .route("/panic-late", get(panic_late))
         .route("/fail-late", get(fail_late))
         .route("/noread", any(noread))
@@ -335,6 +336,12 @@ async fn spin(Query(knobs): Query<Knobs>) -> Response {
 #[allow(clippy::panic, reason = "a panicking handler is what the tests ask for")]
 fn panic_on_purpose<T>() -> T {
     panic!("a panic on purpose")
+}
+
+/// Calls itself until there is no stack left.
+fn use_up_stack(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 64]);
+    if depth == u64::MAX { 0 } else { use_up_stack(depth + 1) + frame.iter().sum::<u64>() }
 }
 
 async fn panic_late(Query(knobs): Query<Knobs>) -> Response {

@@ -3,7 +3,10 @@
 #![allow(clippy::unnecessary_cast, reason = "the types of libc differ between machines and libcs")]
 
 mod mappings;
+#[cfg(test)]
+mod tests;
 
+use crate::diagnostic::codes;
 use std::{
     ffi::{CStr, OsStr, OsString},
     io::{self, IoSlice},
@@ -15,7 +18,7 @@ use std::{
     },
     path::{Path, PathBuf},
     ptr,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, Ordering},
     time::Duration,
 };
 use tokio::io::{
@@ -415,6 +418,64 @@ pub(crate) fn note_signal(signal: libc::c_int) -> io::Result<Option<&'static Ato
     Ok(None)
 }
 
+/// Runs before `main`, in every program that holds lodger: there is no later time for what it does. The C library may call it with arguments, which it does not take. A library that holds it
+/// must not be unloaded.
+#[used]
+// SAFETY: what stands in this section are pointers to C functions without a result. This one returns, and needs nothing that `std` sets up before `main`.
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = handle_faults_of_cgi;
+
+/// Has a CGI program whose stack overflows say so by a handler of ours. `std` has one too, but it maps a stack for it in each process and takes it apart at the end, a twentieth of what a static C
+/// program takes in all, and sets none where there is one already. If it did not look, only that would be lost.
+///
+/// That it is CGI is told by `GATEWAY_INTERFACE` alone, which RFC 3875, 4.1.4 wants there. `std` has a stack for each thread, and this is one for `main`: where it is in force, another thread that
+/// uses up its stack says nothing.
+extern "C" fn handle_faults_of_cgi() {
+    /// What the handler runs on. The registers that a processor of today leaves there can be 11 KiB. To map it would be one more line of `/proc/self/maps`, which `std` reads up to that of the stack.
+    static STACK: [AtomicU8; 64 * 1024] = [const { AtomicU8::new(0) }; 64 * 1024];
+    const FAULTS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
+    // SAFETY: a terminated string. Whoever changes the environment has to see to it that nobody reads it meanwhile, and before `main` nobody does.
+    let is_cgi = !unsafe { libc::getenv(c"GATEWAY_INTERFACE".as_ptr()) }.is_null();
+    if !is_cgi || FAULTS.iter().any(|signal| handler_of(*signal) != Some(libc::SIG_DFL)) {
+        return;
+    }
+    let stack = libc::stack_t { ss_sp: STACK.as_ptr().cast_mut().cast(), ss_flags: 0, ss_size: STACK.len() };
+    // SAFETY: the memory is as long as it is told to be, may be written to behind a shared reference, is used by nobody else, and stays as long as this code does.
+    if unsafe { libc::sigaltstack(&raw const stack, ptr::null_mut()) } != 0 {
+        return;
+    }
+    // SAFETY: zeroed bytes are a valid sigaction: an empty mask, no flags.
+    let mut ours: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    ours.sa_sigaction = tell_of_fault as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    ours.sa_flags = libc::SA_ONSTACK;
+    for signal in FAULTS {
+        // SAFETY: a live local of the right type, and a handler that makes calls of the kernel and nothing else.
+        unsafe { libc::sigaction(signal, &raw const ours, ptr::null_mut()) };
+    }
+}
+
+/// Who handles a signal: a function, or what the C library calls `SIG_DFL` and `SIG_IGN`.
+fn handler_of(signal: libc::c_int) -> Option<libc::sighandler_t> {
+    // SAFETY: zeroed bytes are a valid sigaction.
+    let mut now: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: the call fills in a live local of the right type and changes nothing.
+    let known = unsafe { libc::sigaction(signal, ptr::null(), &raw mut now) } == 0;
+    known.then_some(now.sa_sigaction)
+}
+
+/// The handler of a fault, also when another handler calls it that was set after it. The process ends by the same signal as without one.
+extern "C" fn tell_of_fault(signal: libc::c_int) {
+    let line = ["lodger:error: ", codes::MEMORY_FAULT.as_str(), ": the stack of this program overflowed, or it touched memory that is not its own\n"];
+    let line = line.map(|part| IoSlice::new(part.as_bytes()));
+    // SAFETY: an IoSlice is an iovec, as its documentation promises, and there are three, of live bytes.
+    unsafe { libc::writev(2, line.as_ptr().cast(), 3) };
+    // SAFETY: both calls are safe in a signal handler (signal-safety(7)) and touch no memory. What is raised waits until the handler has returned.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+}
+
 /// Asks a process to leave.
 #[cfg(feature = "cli")]
 pub(crate) fn terminate(pid: u32) -> io::Result<()> {
@@ -503,11 +564,7 @@ pub(crate) fn let_go_of_program() {
 /// their numbers to others.
 #[cfg(feature = "site")]
 pub(crate) fn stop_ignoring_children() {
-    // SAFETY: zeroed bytes are a valid sigaction.
-    let mut now: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-    // SAFETY: the call fills in a live local of the right type and changes nothing.
-    let known = unsafe { libc::sigaction(libc::SIGCHLD, ptr::null(), &raw mut now) } == 0;
-    if known && now.sa_sigaction == libc::SIG_IGN {
+    if handler_of(libc::SIGCHLD) == Some(libc::SIG_IGN) {
         // SAFETY: the default of this signal is to do nothing, and no handler of anybody is replaced.
         unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     }
@@ -515,53 +572,4 @@ pub(crate) fn stop_ignoring_children() {
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::{io::Write as _, os::unix::net::UnixStream, thread};
-
-    #[test]
-    fn a_program_goes_on_when_its_pages_were_let_go() {
-        let resident = || std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').nth(2).unwrap().parse::<u64>().unwrap();
-        let before = resident();
-        let_go_of_program();
-        assert!(resident() < before, "pages of files that are mapped: {} and {before} before", resident());
-    }
-
-    #[test]
-    fn an_old_kernel_closes_what_was_leaked_on_exec_too() {
-        let (ours, _theirs) = UnixStream::pair().unwrap();
-        // SAFETY: the call makes a new descriptor, without the flag, and nobody else knows it.
-        let (low, leaked) = unsafe { (libc::dup(ours.as_raw_fd()), libc::fcntl(ours.as_raw_fd(), libc::F_DUPFD, 500)) };
-        // SAFETY: as above.
-        let (low, leaked) = unsafe { (OwnedFd::from_raw_fd(low), OwnedFd::from_raw_fd(leaked)) };
-        // SAFETY: fcntl checks the number.
-        let flags = |fd: &OwnedFd| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) };
-        assert_eq!((flags(&low), flags(&leaked)), (0, 0));
-        close_on_exec_one_by_one(500);
-        assert_eq!((flags(&low), flags(&leaked)), (0, libc::FD_CLOEXEC));
-    }
-
-    #[test]
-    fn what_came_before_the_end_is_seen_with_the_end() {
-        for _ in 0..3000 {
-            let (mut theirs, ours) = UnixStream::pair().unwrap();
-            theirs.write_all(b"a").unwrap();
-            let writing = thread::spawn(move || {
-                theirs.write_all(b"b").unwrap();
-                theirs.shutdown(Shutdown::Write).unwrap();
-                theirs
-            });
-            let last = loop {
-                let looked = peek(&ours, &mut [0; 16], 16).unwrap();
-                if looked.ended {
-                    break looked;
-                }
-            };
-            assert_eq!(last.len, 2);
-            drop(writing.join().unwrap());
-        }
-    }
 }

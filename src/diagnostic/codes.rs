@@ -116,6 +116,7 @@ codes! {
     BODY_TOO_SHORT = "LG0706";
     FAT_HEADER = "LG0707";
     STATUS_REPLACED = "LG0708";
+    MEMORY_FAULT = "LG0709";
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@ use std::{
     fs,
     io::{Read as _, Seek as _, Write as _},
     net::Shutdown,
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::OwnedFd,
+        unix::{net::UnixStream, process::ExitStatusExt as _},
+    },
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -205,4 +208,21 @@ fn work_goes_on_behind_the_response_with_stdio_let_go() {
     ours.shutdown(Shutdown::Both).unwrap();
     assert!(child.wait().unwrap().success());
     assert_eq!(fs::read_to_string(space.path().join("private/lodger-www/background.log")).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn a_program_whose_stack_overflows_says_so_and_ends_as_any_does() {
+    // Where cores are kept, they are not left lying in the sources.
+    let output = program(&[("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/overflow")]).current_dir(env!("CARGO_TARGET_TMPDIR")).output().unwrap();
+    assert_eq!(output.status.signal(), Some(libc::SIGSEGV));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "lodger:error: LG0709: the stack of this program overflowed, or it touched memory that is not its own\n");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn outside_of_cgi_rust_tells_of_a_stack_that_overflows() {
+    let asked = Command::new(testapp()).args(["request", "GET", "/overflow"]).current_dir(env!("CARGO_TARGET_TMPDIR")).output().unwrap();
+    let said = String::from_utf8(asked.stderr).unwrap();
+    assert!(said.contains("has overflowed its stack") && !said.contains("LG0709"), "{said}");
 }
