@@ -2,17 +2,16 @@
 
 #[cfg(feature = "axum08")]
 mod routed;
+mod response_body;
+
+pub use response_body::ResponseBody;
 
 use crate::{body::Body, error::BoxError};
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
 use std::{future::Future, pin::Pin};
 use tower::ServiceExt as _;
 use tower_service::Service;
-
-/// The body of any response.
-pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// A call of an app: its clone for this request, the request and then the future of the response, in one piece of memory.
 pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, BoxError>> + Send>>;
@@ -94,17 +93,8 @@ where
         if let Some(router) = routed::Routed::of(&self, requests) {
             return BoxApp(Box::new(router));
         }
-        BoxApp(Box::new(self.map_response(boxed).map_err(Into::into)))
+        BoxApp(Box::new(self.map_response(|response| response.map(ResponseBody::new)).map_err(Into::into)))
     }
-}
-
-/// A response whose body is behind the one type.
-fn boxed<B>(response: Response<B>) -> Response<ResponseBody>
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    response.map(|body| body.map_err(Into::into).boxed_unsync())
 }
 
 /// Tells the shapes of [`IntoApp`] apart; nobody names them.

@@ -80,7 +80,7 @@ pub mod testing;
 
 #[doc(hidden)]
 pub use app::shape;
-pub use app::{App, IntoApp};
+pub use app::{App, IntoApp, ResponseBody};
 pub use body::Body;
 pub use cgi::CgiVars;
 pub use error::{Blame, BoxError, Code, Error};

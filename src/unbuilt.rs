@@ -9,7 +9,7 @@ use crate::{
     telemetry::log,
 };
 use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use std::{
     future::Future,
     pin::Pin,
@@ -128,7 +128,7 @@ fn unavailable() -> Result<Response<ResponseBody>, BoxError> {
         .header(header::CONTENT_TYPE, "text/html; charset=utf-8")
         .header(header::CACHE_CONTROL, "no-store")
         .header(header::RETRY_AFTER, "5");
-    Ok(response.body(Full::from(page).map_err(Into::into).boxed_unsync())?)
+    Ok(response.body(ResponseBody::new(Full::from(page)))?)
 }
 
 #[cfg(all(test, feature = "axum08"))]

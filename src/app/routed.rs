@@ -1,6 +1,6 @@
 //! An axum router as an app, made ready as axum's own server makes it.
 
-use super::{Requests, ResponseBody, boxed};
+use super::{Requests, ResponseBody};
 use crate::{body::Body, error::BoxError};
 use axum::{Router, routing::future::RouteFuture};
 use futures_util::{FutureExt as _, future::Map};
@@ -38,7 +38,7 @@ impl Routed {
         // The router would put our body into a box. Its own empty one takes no memory.
         let request = request.map(|body| if body.is_none() { axum::body::Body::empty() } else { axum::body::Body::new(body) });
         self.0.call(request).map(|response| match response {
-            Ok(response) => Ok(boxed(response)),
+            Ok(response) => Ok(response.map(ResponseBody::new)),
             Err(never) => match never {},
         })
     }

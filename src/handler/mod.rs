@@ -37,7 +37,7 @@ pub(crate) use failure::Failure;
 use crate::{app::ResponseBody, error::BoxError};
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use std::{future::Future, pin::Pin};
 
 /// What a handler answers with.
@@ -48,7 +48,7 @@ pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Answer, BoxError>
 
 /// A body that is all there.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> ResponseBody {
-    Full::new(bytes.into()).map_err(Into::into).boxed_unsync()
+    ResponseBody::new(Full::new(bytes.into()))
 }
 
 /// An answer without headers and without a body.

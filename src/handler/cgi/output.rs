@@ -1,10 +1,9 @@
 //! The output of a program as a response (RFC 3875, 6): a header block, then the body as it comes.
 
-use crate::{cgi::response, error::BoxError, handler::Answer};
+use crate::{app::ResponseBody, cgi::response, error::BoxError, handler::Answer};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body::{Body, Frame};
-use http_body_util::BodyExt as _;
 use std::{
     future::poll_fn,
     pin::Pin,
@@ -57,7 +56,7 @@ pub(crate) async fn answer<O: Output>(mut output: O) -> Result<Answer, Broke> {
     };
     let body = block.split_off(body_start).freeze();
     let (status, headers) = response::fields(&block).map_err(|error| Broke::Program(format!("sent {error}")))?;
-    let mut answer = Response::new(OutputBody { start: body, output: Some(output) }.boxed_unsync());
+    let mut answer = Response::new(ResponseBody::new(OutputBody { start: body, output: Some(output) }));
     *answer.status_mut() = status_of(status, &headers)?;
     *answer.headers_mut() = headers;
     Ok(answer)
@@ -122,6 +121,7 @@ impl<O: Output> Body for OutputBody<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body_util::BodyExt as _;
     use std::collections::VecDeque;
 
     struct Said(VecDeque<&'static [u8]>);

@@ -6,13 +6,14 @@ use super::{
     path,
 };
 use crate::{
+    app::ResponseBody,
     config::model,
     handler::{Answer, failure::Failure, full},
     hints::SendFile,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header, response::Parts};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::Empty;
 use std::io;
 use tower_http::services::{ServeDir, fs::ServeFileSystemResponseBody as FileBody};
 
@@ -52,7 +53,7 @@ pub(super) async fn send(files: &model::Files, file: &Checked, headers: &HeaderM
     if parts.status == StatusCode::OK && !parts.headers.contains_key(header::CONTENT_ENCODING) && length(&parts) >= OFFLOADED {
         parts.extensions.insert(hint(files, file.plain()));
     }
-    Ok(Response::from_parts(parts, body.map_err(Into::into).boxed_unsync()))
+    Ok(Response::from_parts(parts, ResponseBody::new(body)))
 }
 
 async fn serve(file: &Checked, headers: &HeaderMap, range: Option<&HeaderValue>) -> io::Result<Response<FileBody>> {

@@ -130,7 +130,7 @@ fn pack(body: ResponseBody) -> ResponseBody {
     let reader = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
     let packed = GzipEncoder::with_quality(reader, GZIP_LEVEL);
     let frames = ReaderStream::with_capacity(packed, CHUNK).map_ok(Frame::data).map_err(unwrap_error);
-    StreamBody::new(frames).boxed_unsync()
+    ResponseBody::new(StreamBody::new(frames))
 }
 
 /// The error of the body itself, which went through a reader.

@@ -4,7 +4,6 @@ use super::bandwidth::Bill;
 use crate::{app::ResponseBody, error::BoxError, handler::Answer, hints::SendFile};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt as _;
 use std::{
     pin::Pin,
     task::{Context, Poll},
@@ -35,7 +34,7 @@ impl Pass {
         if (self.permit.is_none() && self.bill.is_none()) || answer.body().is_end_stream() {
             return answer;
         }
-        answer.map(|body| Watched { body, pass: self }.boxed_unsync())
+        answer.map(|body| ResponseBody::new(Watched { body, pass: self }))
     }
 }
 

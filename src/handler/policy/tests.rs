@@ -56,7 +56,7 @@ fn refusal(entered: Result<(Request<Body>, Pass), Answer>) -> (u16, &'static str
 /// An answer with a body of these pieces.
 fn pieces(pieces: &[&'static [u8]]) -> Answer {
     let frames: Vec<_> = pieces.iter().map(|piece| Ok::<_, BoxError>(Frame::data(Bytes::from_static(piece)))).collect();
-    Answer::new(StreamBody::new(iter(frames)).boxed_unsync())
+    Answer::new(ResponseBody::new(StreamBody::new(iter(frames))))
 }
 
 #[test]
@@ -199,7 +199,7 @@ async fn a_place_is_free_again_however_the_request_is_over() {
     drop(enter().expect("the body was dropped"));
 
     let (_, pass) = enter().unwrap();
-    let broken: ResponseBody = StreamBody::new(iter([Err::<Frame<Bytes>, BoxError>("broken".into())])).boxed_unsync();
+    let broken = ResponseBody::new(StreamBody::new(iter([Err::<Frame<Bytes>, BoxError>("broken".into())])));
     let mut body = pass.watch(Answer::new(broken)).into_body();
     assert!(full_up());
     assert!(body.frame().await.unwrap().is_err());

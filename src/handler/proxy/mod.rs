@@ -16,6 +16,7 @@ use super::{
     upstream::{self, health::Health},
 };
 use crate::{
+    app::ResponseBody,
     body::Body,
     config::{address::Network, model},
     diagnostic::codes as code,
@@ -26,7 +27,6 @@ use connector::Connector;
 use head::Rules;
 use http::{Method, Request, Response, StatusCode, request::Parts};
 use http_body::Body as _;
-use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::{
     client::legacy::{self, Client},
@@ -174,7 +174,7 @@ impl Inner {
         // Neither the version nor what hyper says in extensions means anything on the other side.
         let (parts, body) = response.into_parts();
         let headers = head::returned(&parts.headers, &body);
-        let mut answer = Response::new(Returned(body).boxed_unsync());
+        let mut answer = Response::new(ResponseBody::new(Returned(body)));
         *answer.status_mut() = parts.status;
         *answer.headers_mut() = headers;
         answer

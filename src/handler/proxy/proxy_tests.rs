@@ -4,7 +4,7 @@ use super::*;
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use http_body::Frame;
-use http_body_util::{Full, Limited, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::UnsyncBoxBody};
 use hyper_util::rt::TokioIo;
 use std::{
     future::Future,

@@ -54,7 +54,7 @@ async fn what_is_packed_can_be_unpacked_and_is_smaller() {
         let text = page(len);
         let whole = get("gzip", html(full(text.clone()), &[]));
         let pieces: Vec<_> = text.as_bytes().chunks(7001).map(|piece| Ok::<_, BoxError>(Frame::data(Bytes::copy_from_slice(piece)))).collect();
-        let in_pieces = get("gzip", html(StreamBody::new(iter(pieces)).boxed_unsync(), &[]));
+        let in_pieces = get("gzip", html(ResponseBody::new(StreamBody::new(iter(pieces))), &[]));
         for answer in [whole, in_pieces] {
             assert_eq!(said(&answer, "content-encoding"), "gzip");
             let packed = answer.into_body().collect().await.unwrap().to_bytes();
@@ -190,7 +190,7 @@ async fn head_says_what_get_says_and_has_no_body() {
 async fn what_is_written_bit_by_bit_appears_bit_by_bit() {
     let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
     let frames = tokio_stream::wrappers::ReceiverStream::new(receiver).map(|data| Ok::<_, BoxError>(Frame::data(data)));
-    let mut body = get("gzip", html(StreamBody::new(frames).boxed_unsync(), &[])).into_body();
+    let mut body = get("gzip", html(ResponseBody::new(StreamBody::new(frames)), &[])).into_body();
     let mut packed = Vec::new();
     for bit in ["the first bit, ", "the second bit"] {
         sender.send(bit.into()).await.unwrap();
@@ -208,6 +208,6 @@ async fn what_is_written_bit_by_bit_appears_bit_by_bit() {
 #[tokio::test]
 async fn a_body_that_fails_still_fails_and_with_its_own_error() {
     let pieces = [Ok(Frame::data(Bytes::from(page(5000)))), Err::<_, BoxError>("the upstream broke".into())];
-    let body = get("gzip", html(StreamBody::new(iter(pieces)).boxed_unsync(), &[])).into_body();
+    let body = get("gzip", html(ResponseBody::new(StreamBody::new(iter(pieces))), &[])).into_body();
     assert_eq!(body.collect().await.unwrap_err().to_string(), "the upstream broke");
 }
