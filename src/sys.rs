@@ -476,6 +476,14 @@ extern "C" fn tell_of_fault(signal: libc::c_int) {
     }
 }
 
+/// Whether nothing is at `path`, a link that leads somewhere not counted as nothing. Other errors than that are none.
+#[cfg(feature = "site")]
+pub(crate) fn is_missing(path: &Path) -> bool {
+    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return true };
+    // SAFETY: reads a string that lives and ends with a zero byte, and touches no other memory.
+    unsafe { libc::access(path.as_ptr(), libc::F_OK) == -1 && *libc::__errno_location() == libc::ENOENT }
+}
+
 /// Asks a process to leave.
 #[cfg(feature = "cli")]
 pub(crate) fn terminate(pid: u32) -> io::Result<()> {

@@ -1,7 +1,8 @@
 //! Where the file lies.
 
+use crate::sys;
 use std::{
-    env, fs, io,
+    env, io,
     path::{Path, PathBuf},
 };
 
@@ -34,12 +35,13 @@ pub(crate) fn beside(program: PathBuf) -> PathBuf {
 /// Where there is nothing, which is so at most starts, this asks the kernel once: `std` would ask for what it knows about the file, and then whether it has that call at all.
 #[inline]
 fn exists(path: &Path) -> bool {
-    fs::read_link(path).err().is_none_or(|error| error.kind() != io::ErrorKind::NotFound) && path.exists()
+    !sys::is_missing(path) && path.exists()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn the_file_beside_the_program_is_found_where_there_is_one() {

@@ -2,7 +2,7 @@
 
 use super::{Fd0, passenger::WORK_DIR, systemd::Announced};
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::{CStr, OsStr, OsString},
     os::unix::ffi::OsStrExt as _,
     path::PathBuf,
 };
@@ -10,12 +10,18 @@ use std::{
 /// The variables of an environment as [`sys::environment`](crate::sys::environment) copies it, by name and value. Like `std`, it passes over what has no equals sign, and takes one at the start for a part of the name.
 #[inline]
 pub(crate) fn variables(environment: &[u8]) -> Vec<(&OsStr, &OsStr)> {
+    let mut rest = environment;
+    let texts = std::iter::from_fn(|| {
+        let text = CStr::from_bytes_until_nul(rest).ok()?.to_bytes();
+        rest = rest.get(text.len() + 1..)?;
+        Some(text)
+    });
     let split = |text: &'_ [u8]| -> Option<usize> { Some(text.get(1..)?.iter().position(|byte| *byte == b'=')? + 1) };
     let parts = |text| {
         let (name, value) = <[u8]>::split_at_checked(text, split(text)?)?;
         Some((OsStr::from_bytes(name), OsStr::from_bytes(value.get(1..)?)))
     };
-    environment.split(|byte| *byte == 0).filter_map(parts).collect()
+    texts.filter_map(parts).collect()
 }
 
 /// What is known about our start, gathered without changing anything.

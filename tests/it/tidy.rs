@@ -86,7 +86,7 @@ const MAY_USE: &[(&str, &[&str], &[&str])] = &[
     ("proto", &["proto", "limits", "pairs", "profile"], &["tokio::", "http::", "tracing", "std::net", "std::os"]),
     ("cgi", &["cgi", "limits", "page", "pairs", "profile", "trust"], &["tokio::", "proto::"]),
     ("gateway", &["gateway", "cgi", "diagnostic", "error", "sys", "profile"], &["proto::", "tokio::"]),
-    ("config", &["config", "diagnostic", "limits", "profile"], &["tokio::", "cli::"]),
+    ("config", &["config", "diagnostic", "limits", "profile", "sys"], &["tokio::", "cli::"]),
     ("diagnostic", &["diagnostic", "limits"], &["tokio::", "handler::", "cli::"]),
     (
         "handler",
