@@ -476,7 +476,7 @@ extern "C" fn tell_of_fault(signal: libc::c_int) {
     }
 }
 
-/// Whether nothing is at `path`, a link that leads somewhere not counted as nothing. Other errors than that are none.
+/// Whether there is nothing at `path`, or a link to nothing. Where the kernel does not say so, there may be something.
 #[cfg(feature = "site")]
 pub(crate) fn is_missing(path: &Path) -> bool {
     let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return true };
