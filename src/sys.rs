@@ -476,14 +476,6 @@ extern "C" fn tell_of_fault(signal: libc::c_int) {
     }
 }
 
-/// Whether there is nothing at `path`, or a link to nothing. Where the kernel does not say so, there may be something.
-#[cfg(feature = "site")]
-pub(crate) fn is_missing(path: &Path) -> bool {
-    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return true };
-    // SAFETY: reads a string that lives and ends with a zero byte, and touches no other memory.
-    unsafe { libc::access(path.as_ptr(), libc::F_OK) == -1 && *libc::__errno_location() == libc::ENOENT }
-}
-
 /// Asks a process to leave.
 #[cfg(feature = "cli")]
 pub(crate) fn terminate(pid: u32) -> io::Result<()> {
@@ -528,6 +520,15 @@ pub(crate) fn random_bytes<const N: usize>() -> io::Result<[u8; N]> {
 pub(crate) fn effective_uid() -> u32 {
     // SAFETY: has no preconditions and cannot fail.
     unsafe { libc::geteuid() }
+}
+
+/// Whether there is nothing at `path`, or a link to nothing. Where the kernel does not say so, there may be something.
+#[cfg(feature = "site")]
+pub(crate) fn is_missing(path: &Path) -> bool {
+    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return true };
+    // SAFETY: reads a terminated string and touches no other memory.
+    let found = check(unsafe { libc::access(path.as_ptr(), libc::F_OK) });
+    found.is_err_and(|error| error.raw_os_error() == Some(libc::ENOENT))
 }
 
 /// Whether files in `path` would live in memory.

@@ -10,6 +10,7 @@ use std::{
 /// The variables of an environment as [`sys::environment`](crate::sys::environment) copies it, by name and value. Like `std`, it passes over what has no equals sign, and takes one at the start for a part of the name.
 #[inline]
 pub(crate) fn variables(environment: &[u8]) -> Vec<(&OsStr, &OsStr)> {
+    // To split at the zero bytes would be to look at one byte after the other, which every start of a CGI program pays for.
     let mut rest = environment;
     let texts = std::iter::from_fn(|| {
         let text = CStr::from_bytes_until_nul(rest).ok()?.to_bytes();

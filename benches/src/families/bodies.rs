@@ -59,7 +59,7 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
 }
 
 /// A body takes a fifth of a second, and whatever else the machine does for a while meets one server and not the next. So there are more rounds here than elsewhere.
-fn rounds(context: &Context) -> usize {
+pub(super) fn rounds(context: &Context) -> usize {
     3 * context.rounds
 }
 

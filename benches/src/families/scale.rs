@@ -1,7 +1,7 @@
 //! What a request costs as things become large: routes, headers, variables, connections, bodies. Draws the chart of the guide.
 
 use super::{
-    bodies::{download, upload},
+    bodies::{self, download, upload},
     memory::with_files,
 };
 use crate::{
@@ -77,7 +77,7 @@ fn sites(context: &Context) -> Result<Dimension> {
         let server = Server::start(context, Command::new(programs::uploaded(context, "knobs")?).env("LODGER_CONFIG", &file))?;
         servers.push((load::hold(server.socket(), &exchange, 1)?, server));
     }
-    let costs = rounds(context.rounds, &mut servers, |(open, server)| {
+    let costs = least_of(context.rounds, &mut servers, |(open, server)| {
         let before = server.cpu()?;
         load::take_turns(open, &exchange, requests)?;
         Ok(per(server.cpu()? - before, requests))
@@ -125,7 +125,7 @@ fn connections(context: &Context) -> Result<Dimension> {
             let server = Server::start(context, &mut Command::new(programs::uploaded(context, "knobs")?))?;
             crowds.push((load::hold(server.socket(), &exchange, *size)?, server));
         }
-        let costs = rounds(context.rounds, &mut crowds, |(open, server)| {
+        let costs = least_of(context.rounds, &mut crowds, |(open, server)| {
             let before = server.cpu()?;
             load::take_turns(open, &exchange, requests)?;
             Ok(per(server.cpu()? - before, requests))
@@ -139,7 +139,7 @@ fn bodies(context: &Context) -> Result<[Dimension; 2]> {
     let server = Server::start(context, &mut Command::new(programs::uploaded(context, "knobs")?))?;
     let grown = |what, transfer: fn(&Path, u64) -> Result<()>| -> Result<Dimension> {
         let mut sizes = sizes(context, &[0, 64 * KIB, MIB, 8 * MIB, 64 * MIB]);
-        let costs = rounds(3 * context.rounds, &mut sizes, |size| {
+        let costs = least_of(bodies::rounds(context), &mut sizes, |size| {
             // As many as take about the same time.
             let times = context.count((32 * MIB / (*size).max(KIB)).clamp(1, 200), 1);
             let before = server.cpu()?;
@@ -162,7 +162,7 @@ fn sizes(context: &Context, all: &[u64]) -> Vec<u64> {
 /// Measures each size once in every round, and gives the least of each: what comes on top of it is not of the size but of the machine. Where that is a virtual one, memory that was
 /// free for a while goes back to its host, and until the kernel's buffers have been through what it has to fetch again, a body costs ten to twenty times as much, all of it in the
 /// kernel's copy. What is done for the first time does not count.
-fn rounds<T>(rounds: usize, sizes: &mut [T], mut measure: impl FnMut(&mut T) -> Result<f64>) -> Result<Vec<f64>> {
+fn least_of<T>(rounds: usize, sizes: &mut [T], mut measure: impl FnMut(&mut T) -> Result<f64>) -> Result<Vec<f64>> {
     let mut least = vec![f64::INFINITY; sizes.len()];
     for round in 0..=rounds {
         for (size, least) in sizes.iter_mut().zip(&mut least) {
@@ -279,9 +279,10 @@ fn report(context: &Context, dimensions: &[Dimension]) -> Section {
          ![Cost of a request against the number of routes, sites, request headers, variables, response headers and connections, and against the size of a body](scale.svg)\n\n\
          Routes, headers and variables: instructions outside the kernel, counted by callgrind, over FastCGI on a kept connection. Connections: CPU time; all are kept, and one after \
          the other gets a request. Bodies: CPU time, on a connection of their own, with a handler that counts what comes or sends pieces of 32 KiB. CPU times are the least of {} \
-         rounds in turns, of bodies of three times as many: a virtual machine that has to fetch memory from its host again adds to a body what no size has to do with. The growth is that of \
+         rounds in turns, of bodies of {}: a virtual machine that has to fetch memory from its host again adds to a body what no size has to do with. The growth is that of \
          what a size costs above the smallest one; what stays below {FLAT} × is called flat. Sites are those of a `lodger.toml`, with a kept connection that asks for the last route of one of them.",
-        context.rounds
+        context.rounds,
+        bodies::rounds(context)
     );
     let chart = chart::svg(&dimensions.iter().map(Dimension::panel).collect::<Vec<_>>());
     Section { title: "Scale".into(), about, tables: vec![table], targets: vec![target], pictures: vec![("scale.svg", chart)], ..Section::default() }
