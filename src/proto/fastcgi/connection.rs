@@ -5,6 +5,7 @@ use super::{
     codec::RecordError,
     name_value, record_head, role_of,
     stream::{Gathered, Phase, Stream, Streams},
+    whole::Whole,
 };
 use crate::{
     limits::Limits,
@@ -28,6 +29,8 @@ pub(crate) struct Connection {
     codec: RecordCodec,
     streams: Streams,
     told_later: VecDeque<Event>,
+    /// The request that has just been told came whole: the end of its body is told next.
+    ends_next: Option<RequestId>,
     begun: u64,
     params_held: usize,
     /// Set by the first request without FCGI_KEEP_CONN: specification 3.5, "If zero, the application closes the connection after
@@ -42,10 +45,31 @@ impl Connection {
             codec: RecordCodec,
             streams: Streams::default(),
             told_later: VecDeque::new(),
+            ends_next: None,
             begun: 0,
             params_held: 0,
             close_after_last: false,
         }
+    }
+
+    /// Takes a request that is here whole in one step, where record by record it would be let in too: the same is told of it.
+    fn take_whole(&mut self, input: &mut BytesMut) -> Option<Event> {
+        let whole = Whole::find(input)?;
+        let Whole { id, flags, params_len, .. } = whole;
+        let is_within_limits = params_len <= self.limits.params_bytes
+            && self.params_held + params_len <= self.limits.connection_params_bytes
+            && self.streams.in_work() < self.limits.connection_requests;
+        if !is_within_limits || self.streams.get(id).is_some() {
+            return None;
+        }
+        let keep_conn = flags & FCGI_KEEP_CONN != 0;
+        self.close_after_last |= !keep_conn;
+        self.begun += 1;
+        let role = Role::Responder;
+        self.streams.add(Stream { id, serial: self.begun, keep_conn, phase: Phase::Working, role: Some(role), stdin_ended: true, data_ended: true });
+        self.ends_next = Some(id);
+        let params = Params { bytes: whole.take(input), pairs: Pairs::Encoded, headers: None };
+        Some(Event::Request { id, keep_conn, role, params })
     }
 
     /// Takes one record and tells what it means, if it means anything to the driver.
@@ -117,11 +141,10 @@ impl Connection {
         let keep_conn = flags & FCGI_KEEP_CONN != 0;
         self.close_after_last |= !keep_conn;
         self.begun += 1;
-        let in_work = self.streams.iter().filter(|stream| !stream.is_discarding()).count();
         let role = role_of(u16::from_be_bytes([role1, role0]));
         let refusal = match () {
             () if role.is_none() => Some(Refusal::UnknownRole),
-            () if in_work >= self.limits.connection_requests => Some(Refusal::TooManyRequests),
+            () if self.streams.in_work() >= self.limits.connection_requests => Some(Refusal::TooManyRequests),
             () => None,
         };
         let phase = match refusal {
@@ -271,7 +294,10 @@ impl Wire for Connection {
 
     fn next_event(&mut self, input: &mut BytesMut, out: &mut Outbox) -> Result<Option<Event>, Violation> {
         loop {
-            if let Some(event) = self.told_later.pop_front() {
+            if let Some(id) = self.ends_next.take() {
+                return Ok(Some(Event::BodyEnd { id }));
+            }
+            if let Some(event) = self.told_later.pop_front().or_else(|| self.take_whole(input)) {
                 return Ok(Some(event));
             }
             let record = match self.codec.decode(input) {

@@ -1,6 +1,7 @@
 //! What a sequence of records means, however it is cut.
 
 use super::*;
+use crate::proto::fastcgi::{FCGI_AUTHORIZER, FCGI_RESPONDER};
 use bytes::BufMut as _;
 
 fn limits() -> Arc<Limits> {
@@ -21,6 +22,14 @@ fn begin(id: u16, role: u16, flags: u8) -> Vec<u8> {
 
 fn request(id: u16, flags: u8) -> Vec<u8> {
     [begin(id, 1, flags), record(RecordType::PARAMS, id, b"\x01\x01AB"), record(RecordType::PARAMS, id, b"")].concat()
+}
+
+/// A request that has no body, in the four records in which web servers send it.
+fn whole(id: u16, flags: u8, params: &[u8], padding: u8) -> Vec<u8> {
+    let mut params = record(RecordType::PARAMS, id, params);
+    params[6] = padding;
+    params.resize(params.len() + usize::from(padding), 0xAA);
+    [begin(id, FCGI_RESPONDER, flags), params, record(RecordType::PARAMS, id, b""), stdin(id, b"")].concat()
 }
 
 fn stdin(id: u16, content: &[u8]) -> Vec<u8> {
@@ -78,6 +87,29 @@ fn sent(out: &mut Outbox) -> Vec<u8> {
 fn a_request_with_a_body() {
     let input = [request(1, 0), stdin(1, b"abc"), stdin(1, b"")].concat();
     check(&input, &["request 1 1 pairs", "body 1 abc", "end 1"]);
+}
+
+#[test]
+fn a_request_without_a_body_that_is_here_whole() {
+    let input = [whole(1, 1, b"\x01\x01AB", 4), whole(2, 0, b"\0\0\0\0", 0)].concat();
+    check(&input, &["request 1 1 pairs keep", "end 1", "request 2 2 pairs", "end 2"]);
+}
+
+#[test]
+fn a_record_of_another_request_may_stand_in_the_place_of_each() {
+    let records = |id| [begin(id, 1, 1), record(RecordType::PARAMS, id, b"\0\0"), record(RecordType::PARAMS, id, b""), stdin(id, b"")];
+    for (place, expect) in [
+        (1, &["request 1 0 pairs keep", "end 1", "request 2 1 pairs keep", "end 2"][..]),
+        (2, &["request 2 1 pairs keep", "end 2"]),
+        (3, &["request 1 1 pairs keep", "request 2 1 pairs keep", "end 2"]),
+    ] {
+        let (mut one, other) = (records(1), records(2));
+        one[place].clone_from(&other[place]);
+        let [begin, params, ends, stdin] = other;
+        let before = [begin, if place == 1 { vec![] } else { params }].concat();
+        let behind = if place == 2 { stdin } else { [ends, if place == 3 { vec![] } else { stdin }].concat() };
+        check(&[before, one.concat(), behind].concat(), expect);
+    }
 }
 
 #[test]
@@ -320,6 +352,28 @@ proptest::proptest! {
         proptest::prop_assert!(connection.params_held <= limits().connection_params_bytes);
         let cut = feed(&mut Connection::new(limits()), &input, step, &mut Outbox::default());
         proptest::prop_assert_eq!(whole, cut);
+    }
+
+    /// One that is here whole is read in one step, and leaves the connection as its records do. The limits are met and passed here, ids are used twice, and other records stand between.
+    #[test]
+    fn a_request_means_the_same_whole_and_in_pieces(
+        told in proptest::collection::vec((0_u8..10, 0_u16..5, 0_u8..2, 0_u8..120, 0_u8..4), 0..16),
+        step in 1_usize..300,
+    ) {
+        let input: Vec<u8> = told.iter().flat_map(|&(kind, id, flags, len, padding)| match kind {
+            0..=4 => whole(id, flags, &vec![0; usize::from(len)], padding),
+            5 => request_in(FCGI_AUTHORIZER, id, flags),
+            6 => request(id, flags),
+            7 => [begin(id, FCGI_RESPONDER, flags), record(RecordType::PARAMS, id, &vec![0; usize::from(len)])].concat(),
+            8 => stdin(id, b""),
+            _ => record(RecordType::ABORT_REQUEST, id, b""),
+        }).collect();
+        let told_of = |step| {
+            let mut connection = Connection::new(limits());
+            let events = feed(&mut connection, &input, step, &mut Outbox::default());
+            (events, format!("{connection:?}"))
+        };
+        proptest::prop_assert_eq!(told_of(input.len().max(1)), told_of(step));
     }
 
     #[test]

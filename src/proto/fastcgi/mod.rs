@@ -6,6 +6,7 @@ mod connection;
 pub(crate) mod name_value;
 mod record;
 mod stream;
+mod whole;
 
 pub(crate) use codec::RecordCodec;
 pub(crate) use connection::Connection;

@@ -107,6 +107,11 @@ impl Streams {
         self.0.iter_mut()
     }
 
+    /// How many requests have no response yet, or not all of it.
+    pub(super) fn in_work(&self) -> usize {
+        self.iter().filter(|stream| !stream.is_discarding()).count()
+    }
+
     /// Adds a request in the place of one that has the same id.
     pub(super) fn add(&mut self, stream: Stream) {
         self.remove(stream.id);
