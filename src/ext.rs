@@ -118,7 +118,7 @@ impl Exchange {
     /// where the peer is on a Unix socket; see that the web server sets that header, because one that it does not set is the client's own.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
-        self.0.meta.host.as_deref()
+        self.0.meta.host()
     }
 
     /// What the web server asks of the app: to answer, nearly always.

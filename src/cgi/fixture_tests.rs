@@ -128,7 +128,7 @@ fn check(fixture: &Fixture) -> Vec<String> {
         ("mount".to_owned(), meta.mount.clone(), expect.mount.clone()),
         ("version".to_owned(), version.to_owned(), expect.version.clone()),
         ("scheme".to_owned(), if meta.https { "https" } else { "http" }.to_owned(), expect.scheme.clone()),
-        ("host".to_owned(), meta.host.clone().unwrap_or_else(none), expect.host.clone().unwrap_or_else(none)),
+        ("host".to_owned(), meta.host().map_or_else(none, str::to_owned), expect.host.clone().unwrap_or_else(none)),
         ("remote".to_owned(), meta.remote_addr.map_or_else(none, |addr| addr.to_string()), expect.remote.clone().unwrap_or_else(none)),
         ("profile".to_owned(), profile.to_owned(), expect.profile.clone()),
     ];

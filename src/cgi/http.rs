@@ -62,7 +62,7 @@ pub(crate) fn parts_from_head(mut parts: Parts, arrival: &Arrival<'_>) -> Result
     let meta = Meta {
         remote_addr: said.client(arrival),
         https: said.is_https(),
-        host: said.host(parts.uri.authority())?,
+        host: said.host(parts.uri.authority(), Bytes::copy_from_slice)?,
         accept: parts.headers.get(header::ACCEPT).cloned(),
         content_length: parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()),
         no_body: !arrival.has_body,
@@ -99,7 +99,9 @@ impl Lines<'_> {
 /// Makes the request that an app sees of lines that nobody has made headers of, as [`parts_from_head`] does of headers. It has no body and asks for no upgrade.
 pub(crate) fn parts_from_lines(lines: &Lines<'_>, arrival: &Arrival<'_>) -> Result<(Parts, Meta), VarError> {
     let mut said = Said::default();
-    let mut headers = HeaderMap::with_capacity(lines.headers.len().min(USUAL_HEADERS));
+    let mut parts = http::Request::new(()).into_parts().0;
+    let headers = &mut parts.headers;
+    headers.reserve(lines.headers.len().min(USUAL_HEADERS));
     let (mut accept, mut cookies) = (None, 0);
     for (name, value) in lines.headers {
         let (name, text) = (lines.text(name), lines.text(value));
@@ -124,17 +126,15 @@ pub(crate) fn parts_from_lines(lines: &Lines<'_>, arrival: &Arrival<'_>) -> Resu
         let _ = headers.try_append(name, value);
     }
     if cookies > 1 || cookies > 0 && arrival.profile.joins_cookies_with_comma {
-        join_cookies(&mut headers, arrival.profile);
+        join_cookies(headers, arrival.profile);
     }
     let original = uri::path_and_query(lines.text(&lines.target), |target| lines.bytes.slice_ref(target))?;
-    let mut parts = http::Request::new(()).into_parts().0;
     parts.method = Method::from_bytes(lines.text(&lines.method)).map_err(|_| VarError::Method)?;
     parts.version = lines.version;
-    parts.headers = headers;
     let meta = Meta {
         remote_addr: said.client(arrival),
         https: said.is_https(),
-        host: said.host(None)?,
+        host: said.host(None, |host| lines.bytes.slice_ref(host))?,
         accept,
         content_length: None,
         no_body: true,
@@ -216,18 +216,18 @@ impl<'a> Said<'a> {
     }
 
     /// The host of the absolute form overrides the header (RFC 9112, 3.2.2), and what a front says overrides both.
-    fn host(&self, authority: Option<&Authority>) -> Result<Option<String>, VarError> {
+    fn host(&self, authority: Option<&Authority>, share: impl Fn(&[u8]) -> Bytes) -> Result<Option<Bytes>, VarError> {
         if self.hosts_differ {
             // RFC 9112, 3.2: a server MUST respond with 400 to a message "that contains more than one Host header field line".
             return Err(VarError::Host);
         }
-        let own = self.host.filter(|host| !host.is_empty()).map(host).transpose()?;
-        let absolute = authority.map(|authority| host(authority.as_str().as_bytes())).transpose()?;
+        let own = self.host.filter(|host| !host.is_empty()).map(|value| host(value, &share)).transpose()?;
+        let absolute = authority.map(|authority| host(authority.as_str().as_bytes(), Bytes::copy_from_slice)).transpose()?;
         if own.is_some() && self.forwarded_host == self.host {
             // A front that passes the host on says the same twice.
             return Ok(own);
         }
-        Ok(self.forwarded_host.and_then(|forwarded| host(forwarded).ok()).or(absolute).or(own))
+        Ok(self.forwarded_host.and_then(|forwarded| host(forwarded, share).ok()).or(absolute).or(own))
     }
 }
 
@@ -295,7 +295,7 @@ mod tests {
 
     fn meta(headers: &[(&str, &str)], arrival: &Arrival<'_>) -> (Option<String>, bool, Option<String>) {
         let meta = map("/", headers, arrival).unwrap().1;
-        (meta.remote_addr.map(|addr| addr.to_string()), meta.https, meta.host)
+        (meta.remote_addr.map(|addr| addr.to_string()), meta.https, meta.host().map(str::to_owned))
     }
 
     #[test]
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_front_that_says_the_host_twice_is_believed_before_the_target() {
-        let host = |headers: &[(&str, &str)]| map("http://other.example/", headers, &UNIX).unwrap().1.host;
+        let host = |headers: &[(&str, &str)]| map("http://other.example/", headers, &UNIX).unwrap().1.host().map(str::to_owned);
         assert_eq!(host(&[("host", "shop.example"), ("x-forwarded-host", "shop.example")]).as_deref(), Some("shop.example"));
         assert_eq!(host(&[("host", ""), ("x-forwarded-host", "")]).as_deref(), Some("other.example"), "nothing, twice");
     }
@@ -380,7 +380,7 @@ mod tests {
             assert_eq!(map("/", bad, &UNIX).unwrap_err(), VarError::Host, "{bad:?}");
         }
         let (_, meta) = map("http://example.org:81/", &[("host", "inner")], &UNIX).unwrap();
-        assert_eq!(meta.host.as_deref(), Some("example.org:81"));
+        assert_eq!(meta.host(), Some("example.org:81"));
         assert_eq!(map("/", &[("host", "")], &UNIX).unwrap().1.host, None);
     }
 

@@ -50,11 +50,11 @@ pub(super) fn find<'a>(facts: &MountFacts<'a>) -> &'a str {
         let told = told.strip_suffix(b"/").unwrap_or(told);
         return raw_prefix(facts.path, told).unwrap_or_default();
     }
-    if names_program(facts) {
-        let directory = match facts.script_name.iter().rposition(|byte| *byte == b'/') {
-            Some(slash) => &facts.script_name[..slash],
-            None => b"",
-        };
+    let (directory, segment) = match facts.script_name.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&facts.script_name[..slash], &facts.script_name[slash + 1..]),
+        None => (&b""[..], facts.script_name),
+    };
+    if names_program(facts, segment) {
         return raw_prefix(facts.path, facts.script_name).or_else(|| raw_prefix(facts.path, directory)).unwrap_or_default();
     }
     if facts.path_info.is_empty() && facts.ends_mount_with_slash && decoded_eq(facts.path, facts.script_name) {
@@ -73,16 +73,12 @@ pub(super) fn find<'a>(facts: &MountFacts<'a>) -> &'a str {
     ""
 }
 
-/// Whether SCRIPT_NAME leads to a program and not to a page: its last segment is the name of our executable, bears its stem as a `.fcgi` or `.cgi`
+/// Whether SCRIPT_NAME leads to a program and not to a page: its last `segment` is the name of our executable, bears its stem as a `.fcgi` or `.cgi`
 /// file (`app.cgi` beside `app.fcgi`), or is such a file in our folder; or Apache says that it started us for it (`Alias /tool …/app.fcgi`).
 ///
 /// A bare stem is not enough: behind nginx, where SCRIPT_NAME is the whole path, a program `blog` would lose its page `/blog`.
-fn names_program(facts: &MountFacts<'_>) -> bool {
-    let Some(program) = facts.program else { return false };
-    let segment = facts.script_name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    if segment.is_empty() {
-        return false;
-    }
+fn names_program(facts: &MountFacts<'_>, segment: &[u8]) -> bool {
+    let Some(program) = facts.program.filter(|_| !segment.is_empty()) else { return false };
     let same_name = segment == program.name.as_bytes();
     // A dot at the start begins no extension.
     let dot = segment.iter().rposition(|byte| *byte == b'.').filter(|dot| *dot > 0);

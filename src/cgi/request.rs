@@ -51,13 +51,21 @@ pub(crate) struct Meta {
     pub(crate) original_uri: Uri,
     pub(crate) remote_addr: Option<SocketAddr>,
     pub(crate) https: bool,
-    pub(crate) host: Option<String>,
+    /// The host that was asked for, checked.
+    pub(crate) host: Option<Bytes>,
     /// The header `Accept`, where it is not among the variables.
     pub(crate) accept: Option<HeaderValue>,
     /// `CONTENT_LENGTH` where it is a number: advice, not truth.
     pub(crate) content_length: Option<u64>,
     /// Whether the variables say that there is no body, so that a peer that forgets to end it is not waited for.
     pub(crate) no_body: bool,
+}
+
+impl Meta {
+    /// The host that was asked for, as text.
+    pub(crate) fn host(&self) -> Option<&str> {
+        std::str::from_utf8(self.host.as_ref()?).ok()
+    }
 }
 
 /// What the mapping has to know beside the variables.
@@ -94,35 +102,37 @@ struct Known<'a> {
 /// Host is no error.
 #[inline]
 pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(Parts, Meta), VarError> {
-    let mut headers = HeaderMap::with_capacity((vars.byte_len() / BYTES_OF_HEADER).min(USUAL_HEADERS));
+    let mut parts = http::Request::new(()).into_parts().0;
+    let headers = &mut parts.headers;
+    headers.reserve((vars.byte_len() / BYTES_OF_HEADER).min(USUAL_HEADERS));
     let mut known = Known::default();
     let written = vars.headers();
-    known.read_vars(vars, context.max_vars, written.is_none(), &mut headers)?;
+    known.read_vars(vars, context.max_vars, written.is_none(), headers)?;
     if let Some(written) = written {
         // Behind the variables: of what is repeated the last counts, and the client's own header says more than what a server made of it.
-        known.read_headers(vars, written, &mut headers);
+        known.read_headers(vars, written, headers);
     } else if context.profile.joins_repeated_headers && headers.len() != headers.keys_len() {
-        drop_collisions(&mut headers);
+        drop_collisions(headers);
     }
-    let method = match known.part(Part::Method) {
+    parts.method = match known.part(Part::Method) {
         b"" => return Err(VarError::NoMethod),
         method => Method::from_bytes(method).map_err(|_| VarError::Method)?,
     };
 
     if known.cookies > 0 {
-        insert(&mut headers, header::COOKIE, cookie(vars, &known, context.profile));
+        insert(headers, header::COOKIE, cookie(vars, &known, context.profile));
     }
     if !known.authorization.is_empty() {
-        insert(&mut headers, header::AUTHORIZATION, vars.share(known.authorization));
+        insert(headers, header::AUTHORIZATION, vars.share(known.authorization));
     }
     let content_type = known.part(Part::ContentType);
     if !content_type.is_empty() {
-        insert(&mut headers, header::CONTENT_TYPE, vars.share(content_type));
+        insert(headers, header::CONTENT_TYPE, vars.share(content_type));
     }
     let content_length = plain_number(known.part(Part::ContentLength));
-    let bodiless = matches!(method, Method::GET | Method::HEAD);
+    let bodiless = matches!(parts.method, Method::GET | Method::HEAD);
     // RFC 9110, 9.3: in these, content "has no generally defined semantics" or is none. What a web server has not announced is not waited for.
-    let has_no_body = bodiless || matches!(method, Method::DELETE | Method::OPTIONS | Method::TRACE);
+    let has_no_body = bodiless || matches!(parts.method, Method::DELETE | Method::OPTIONS | Method::TRACE);
     // mod_fcgid and lighttpd say CONTENT_LENGTH=0 for every GET; the client did not.
     if let Some(length) = content_length.filter(|length| !(bodiless && *length == 0)) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -143,11 +153,8 @@ pub(crate) fn parts_from_vars(vars: &CgiVars, context: &Context<'_>) -> Result<(
         ends_mount_with_slash: context.profile.ends_mount_with_slash,
     })
     .to_owned();
-    let origin = origin_facts(&known, &headers, authority.as_ref(), context.trusted)?;
-    let mut parts = http::Request::new(()).into_parts().0;
-    parts.method = method;
+    let origin = origin_facts(vars, &known, headers, authority.as_ref(), context.trusted)?;
     parts.version = version(known.part(Part::Protocol));
-    parts.headers = headers;
     parts.uri = if asterisk { Uri::from_static("*") } else { strip(&original, &mount)? };
     let meta = Meta {
         original_uri: if asterisk { parts.uri.clone() } else { Uri::from(original) },
@@ -364,14 +371,20 @@ pub(super) fn strip(original: &http::uri::PathAndQuery, mount: &str) -> Result<U
 struct Origin {
     remote_addr: Option<SocketAddr>,
     https: bool,
-    host: Option<String>,
+    host: Option<Bytes>,
 }
 
 /// Who asked, how and for which host.
 ///
 /// REMOTE_ADDR, HTTPS and REQUEST_SCHEME are the truth of the web server; `X-Forwarded-*` counts when its peer is a front of the
 /// same machine.
-fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Authority>, proxies: Option<&Trusted>) -> Result<Origin, VarError> {
+fn origin_facts(
+    vars: &CgiVars,
+    known: &Known<'_>,
+    headers: &HeaderMap,
+    authority: Option<&Authority>,
+    proxies: Option<&Trusted>,
+) -> Result<Origin, VarError> {
     if known.hosts_differ {
         // RFC 9112, 3.2: a server MUST respond with 400 to a message "that contains more than one Host header field line".
         return Err(VarError::Host);
@@ -392,10 +405,10 @@ fn origin_facts(known: &Known<'_>, headers: &HeaderMap, authority: Option<&Autho
         None => ip.map(|ip| SocketAddr::new(ip, port)),
     };
     // An empty Host is a client that names none; RFC 9112, 3.2.2 lets the absolute form override the header.
-    let own_host = known.host.filter(|host| !host.is_empty()).map(host).transpose()?;
-    let host = match (forwarded(&X_FORWARDED_HOST).and_then(|value| host(value).ok()), authority) {
+    let own_host = known.host.filter(|host| !host.is_empty()).map(|value| host(value, |value| vars.share(value))).transpose()?;
+    let host = match (forwarded(&X_FORWARDED_HOST).and_then(|value| host(value, Bytes::copy_from_slice).ok()), authority) {
         (Some(forwarded), _) => Some(forwarded),
-        (None, Some(authority)) => Some(host(authority.as_str().as_bytes())?),
+        (None, Some(authority)) => Some(host(authority.as_str().as_bytes(), Bytes::copy_from_slice)?),
         (None, None) => own_host,
     };
     Ok(Origin { remote_addr, https, host })
@@ -422,11 +435,10 @@ pub(super) fn last_word(list: &[u8]) -> Option<&[u8]> {
     list.rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii).filter(|value| !value.is_empty())
 }
 
-pub(super) fn host(value: &[u8]) -> Result<String, VarError> {
-    if is_plain_name(value)
-        && let Ok(name) = std::str::from_utf8(value)
-    {
-        return Ok(name.to_owned());
+/// A host that is one. `share` makes `Bytes` of it, as for [`uri::from_request_uri`].
+pub(super) fn host(value: &[u8], share: impl FnOnce(&[u8]) -> Bytes) -> Result<Bytes, VarError> {
+    if is_plain_name(value) {
+        return Ok(share(value));
     }
     let authority = Authority::try_from(value).map_err(|_| VarError::Host)?;
     // What stands behind the host is nothing, a bare colon or a port.
@@ -435,13 +447,14 @@ pub(super) fn host(value: &[u8]) -> Result<String, VarError> {
     if !port_is_sound || authority.host().is_empty() || authority.as_str().contains('@') {
         return Err(VarError::Host);
     }
-    Ok(authority.as_str().to_owned())
+    Ok(share(value))
 }
 
 /// Whether a host is a name such as most sites have, in which nothing can be misread.
 fn is_plain_name(value: &[u8]) -> bool {
     const LONGEST: usize = 253;
-    (1..=LONGEST).contains(&value.len()) && !any_byte(value, |byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')))
+    let is_plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-');
+    (1..=LONGEST).contains(&value.len()) && value.iter().all(is_plain)
 }
 
 /// An address, or `None` for what nginx says of a Unix client (`unix:`).

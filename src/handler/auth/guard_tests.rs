@@ -64,7 +64,7 @@ fn post(target: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
 /// Makes it a request that came in by a web server, for a program mounted somewhere.
 fn at(mount: &str, https: bool, mut request: Request<Body>) -> Request<Body> {
     let original_uri = format!("{mount}{}", request.uri()).parse().unwrap();
-    let meta = Meta { mount: mount.to_owned(), original_uri, https, host: Some("example.org".to_owned()), ..Meta::default() };
+    let meta = Meta { mount: mount.to_owned(), original_uri, https, host: Some("example.org".into()), ..Meta::default() };
     let exchange = Exchange::new(CgiVars::new(), Gateway::FastCgi, &profile::UNKNOWN, meta, Role::Responder, None);
     request.extensions_mut().insert(exchange);
     request

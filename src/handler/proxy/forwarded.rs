@@ -79,7 +79,7 @@ mod tests {
     fn request(peer: &str, mount: &str, headers: &[(&'static str, &'static str)]) -> Parts {
         let vars = CgiVars::from_pairs([("REMOTE_ADDR", peer)]);
         let remote_addr = Some("[::ffff:192.0.2.7]:4000".parse().unwrap());
-        let meta = Meta { mount: mount.to_owned(), remote_addr, https: true, host: Some("example.org".to_owned()), ..Meta::default() };
+        let meta = Meta { mount: mount.to_owned(), remote_addr, https: true, host: Some("example.org".into()), ..Meta::default() };
         let mut request = Request::new(());
         request.extensions_mut().insert(Exchange::new(vars, Gateway::FastCgi, &profile::UNKNOWN, meta, Role::Responder, None));
         for (name, value) in headers {
