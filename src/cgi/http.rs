@@ -4,9 +4,8 @@ use super::{
     any_byte, cookie,
     known::{self, Meaning},
     mount::{self, MountFacts},
-    request::{
-        Meta, USUAL_HEADERS, VarError, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, host, ip_addr, last_of, last_word, stays_behind, strip,
-    },
+    origin::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, host, ip_addr, last_of, last_word},
+    request::{Meta, USUAL_HEADERS, VarError, stays_behind, strip},
     uri,
 };
 use crate::{

@@ -6,6 +6,7 @@ pub(crate) mod http;
 mod known;
 mod mount;
 mod names;
+mod origin;
 pub(crate) mod outgoing;
 pub(crate) mod request;
 pub(crate) mod response;

@@ -5,17 +5,13 @@ use super::{
     known::{self, Meaning},
     mount::{self, Executable, MountFacts},
     names::{self, Part, Var},
+    origin::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, host, ip_addr, last_of},
     uri::{self, Target},
 };
 use crate::{profile::Profile, trust::Trusted};
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
-    header::{self, AsHeaderName},
-    request::Parts,
-    uri::Authority,
-};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts, uri::Authority};
+use std::net::{IpAddr, SocketAddr};
 
 /// Why variables are not a request. The visitor gets 400, 414 or 431.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -420,67 +416,6 @@ fn is_same_addr(peer: IpAddr, known: &Known<'_>) -> bool {
     own == known.part(Part::RemoteAddr) || own.contains(&b':') && ip_addr(own) == Some(peer)
 }
 
-/// What fronts add. To look for a header by its text takes as long again as to find it.
-pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub(super) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
-/// What a front wrote into a list that proxies append to: the last element, since everything before it may be the client's own.
-pub(super) fn last_of(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&[u8]> {
-    last_word(headers.get_all(name).into_iter().next_back()?.as_bytes())
-}
-
-/// The last element of a list, unless it is empty.
-pub(super) fn last_word(list: &[u8]) -> Option<&[u8]> {
-    list.rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii).filter(|value| !value.is_empty())
-}
-
-/// A host that is one. `share` makes `Bytes` of it, as for [`uri::from_request_uri`].
-pub(super) fn host(value: &[u8], share: impl FnOnce(&[u8]) -> Bytes) -> Result<Bytes, VarError> {
-    if is_plain_name(value) {
-        return Ok(share(value));
-    }
-    let authority = Authority::try_from(value).map_err(|_| VarError::Host)?;
-    // What stands behind the host is nothing, a bare colon or a port.
-    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or("@");
-    let port_is_sound = port.is_empty() || port == ":" || authority.port_u16().is_some();
-    if !port_is_sound || authority.host().is_empty() || authority.as_str().contains('@') {
-        return Err(VarError::Host);
-    }
-    Ok(share(value))
-}
-
-/// Whether a host is a name such as most sites have, in which nothing can be misread.
-fn is_plain_name(value: &[u8]) -> bool {
-    const LONGEST: usize = 253;
-    let is_plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-');
-    (1..=LONGEST).contains(&value.len()) && value.iter().all(is_plain)
-}
-
-/// An address, or `None` for what nginx says of a Unix client (`unix:`).
-pub(super) fn ip_addr(text: &[u8]) -> Option<IpAddr> {
-    if let Some(address) = ipv4_addr(text) {
-        return Some(address.into());
-    }
-    let text = std::str::from_utf8(text).ok()?;
-    let bare = text.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(text, |(inside, _)| inside);
-    bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|addr| addr.ip()))
-}
-
-/// An address of the old kind, which nearly all are. This costs a third of what the parser of std does.
-fn ipv4_addr(text: &[u8]) -> Option<Ipv4Addr> {
-    let (mut bits, mut octet, mut digits, mut dots) = (0, 0, 0, 0);
-    for byte in text {
-        match byte {
-            // Some read an octet that begins with a zero as octal; std refuses it too.
-            b'0'..=b'9' if digits == 0 || octet > 0 && digits < 3 => (octet, digits) = (octet * 10 + u32::from(byte - b'0'), digits + 1),
-            b'.' if digits > 0 && octet < 256 && dots < 3 => (bits, octet, digits, dots) = (bits << 8 | octet, 0, 0, dots + 1),
-            _ => return None,
-        }
-    }
-    (dots == 3 && digits > 0 && octet < 256).then(|| Ipv4Addr::from_bits(bits << 8 | octet))
-}
-
 /// How long the body is in plain CGI, where nothing but the variables frames it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CgiBody {
@@ -508,7 +443,6 @@ pub(crate) fn cgi_body(vars: &CgiVars) -> Result<CgiBody, VarError> {
 mod tests {
     use super::*;
     use crate::{pairs::Pairs, profile};
-    use proptest::prelude::*;
 
     /// A request with more variables and with headers that the client wrote, or with the variables that stand for them.
     fn request(more: &[(&str, &str)], headers: &[(&str, &str)], is_written: bool) -> Result<(Parts, Meta), VarError> {
@@ -582,13 +516,6 @@ mod tests {
                 Ok::<_, VarError>((parts.headers, meta.host, meta.content_length, meta.no_body, meta.https, meta.remote_addr))
             });
             assert_eq!(written, of_variables, "{more:?} {headers:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn an_address_is_what_std_reads(text in "[0-9]{0,4}(\\.[0-9]{0,3}){2,4}|[0-9a-f:.]{0,12}|unix:") {
-            prop_assert_eq!(ipv4_addr(text.as_bytes()), text.parse().ok());
         }
     }
 }
