@@ -10,6 +10,8 @@ use std::{
 /// The variables of an environment as [`sys::environment`](crate::sys::environment) copies it, by name and value. Like `std`, it passes over what has no equals sign, and takes one at the start for a part of the name.
 #[inline]
 pub(crate) fn variables(environment: &[u8]) -> Vec<(&OsStr, &OsStr)> {
+    /// More than web servers set, some forty. A list that grows by itself takes as much memory again for all the steps in which it does.
+    const ROOM: usize = 64;
     // To split at the zero bytes would be to look at one byte after the other, which every start of a CGI program pays for.
     let mut rest = environment;
     let texts = std::iter::from_fn(|| {
@@ -22,7 +24,9 @@ pub(crate) fn variables(environment: &[u8]) -> Vec<(&OsStr, &OsStr)> {
         let (name, value) = <[u8]>::split_at_checked(text, split(text)?)?;
         Some((OsStr::from_bytes(name), OsStr::from_bytes(value.get(1..)?)))
     };
-    texts.filter_map(parts).collect()
+    let mut variables = Vec::with_capacity(ROOM);
+    variables.extend(texts.filter_map(parts));
+    variables
 }
 
 /// What is known about our start, gathered without changing anything.
