@@ -375,7 +375,13 @@ mod tests {
 
     #[test]
     fn a_host_is_checked() {
-        for bad in [&[("host", "a b")][..], &[("host", "user@example.org")], &[("host", "one"), ("host", "two")], &[("host", "a:99999")]] {
+        for bad in [
+            &[("host", "a b")][..],
+            &[("host", "user@example.org")],
+            &[("host", "a%41")],
+            &[("host", "one"), ("host", "two")],
+            &[("host", "a:99999")],
+        ] {
             assert_eq!(map("/", bad, &UNIX).unwrap_err(), VarError::Host, "{bad:?}");
         }
         let (_, meta) = map("http://example.org:81/", &[("host", "inner")], &UNIX).unwrap();

@@ -389,10 +389,8 @@ async fn what_was_answered_before_the_peer_broke_the_rules_is_sent() {
     }
 }
 
-#[tokio::test]
-async fn the_first_answers_leave_before_the_last_requests_of_a_read_are_worked_on() {
-    const REQUESTS: usize = 11;
-    // Each handler looks how much the peer could take by then.
+/// How many bytes of answers the peer could take when each of the handlers began, of requests that came with one read, and how long the answers are in all.
+async fn found_by_handlers(requests: &[u8], answers: usize) -> (Vec<usize>, usize) {
     let (there, seen) = (Arc::new(OnceLock::<OwnedFd>::new()), Arc::new(Mutex::new(Vec::new())));
     let (of_peer, takes_note) = (Arc::clone(&there), Arc::clone(&seen));
     let app = tower::service_fn(move |_: Request<Body>| {
@@ -402,15 +400,36 @@ async fn the_first_answers_leave_before_the_last_requests_of_a_read_are_worked_o
     });
     let mut peer = Peer::of(app, Limits::default());
     there.set(peer.stream.as_fd().try_clone_to_owned().unwrap()).unwrap();
-    peer.send(&request(true).repeat(REQUESTS)).await;
+    peer.send(requests).await;
     let mut all = 0;
-    for _ in 0..REQUESTS {
+    for _ in 0..answers {
         let (_, response) = peer.response().await.unwrap();
         all += response.len();
     }
     let found = seen.lock().unwrap().clone();
+    (found, all)
+}
+
+#[tokio::test]
+async fn the_first_answers_leave_before_the_last_requests_of_a_read_are_worked_on() {
+    const REQUESTS: usize = 11;
+    let (found, all) = found_by_handlers(&request(true).repeat(REQUESTS), REQUESTS).await;
     let each = found[ANSWERS_AT_ONCE] / ANSWERS_AT_ONCE;
     assert!(each > all / REQUESTS, "{found:?}");
     let expected: Vec<_> = (0..REQUESTS).map(|before| before / ANSWERS_AT_ONCE * ANSWERS_AT_ONCE * each).collect();
     assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn they_leave_before_the_last_request_too_when_one_before_it_is_not_here_whole() {
+    let (before, end_of_body) = (request(true).repeat(ANSWERS_AT_ONCE - 1), record_head(RecordType::STDIN, 2, 0));
+    let mut half = request(true);
+    half.truncate(half.len() - end_of_body.len());
+    for at in record_starts(&half) {
+        half[at + 3] = 2;
+    }
+    let (found, _) = found_by_handlers(&[before, half, request(true)].concat(), ANSWERS_AT_ONCE + 1).await;
+    // The handler of the half one begins when all others have answered.
+    assert_eq!(found.len(), ANSWERS_AT_ONCE + 1);
+    assert!(found[ANSWERS_AT_ONCE - 1] > 0, "{found:?}");
 }

@@ -67,7 +67,7 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 }
             }
             self.take_event(event, body_ended, cx);
-            if requests >= ANSWERS_AT_ONCE && !self.input.is_empty() {
+            if requests >= ANSWERS_AT_ONCE && (seen.is_some() || !self.input.is_empty()) {
                 requests = 0;
                 self.poll_output(cx);
             }
