@@ -57,16 +57,22 @@ impl Head {
             return Err(ResponseError::Informational(status));
         }
         let no_content = upgrades || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
-        let declared = declared_length(&headers)?;
-        if !upgrades && headers.keys().any(speaks_of_connection) {
-            leave_out_connection(&mut headers);
+        let (mut lengths, mut names_connection) = (None, false);
+        for (name, value) in &headers {
+            // The types of http do not allow these bytes; a response is not split even if one day they do.
+            // Not by `memchr`, whose first search asks the processor what it can do: on a virtual machine that takes longer than all else of a CGI start.
+            if any_byte(value.as_bytes(), |byte| matches!(byte, b'\r' | b'\n' | 0)) {
+                return Err(ResponseError::Splitting(name.clone()));
+            }
+            if *name == header::CONTENT_LENGTH && lengths.replace(value).is_some_and(|other| other != value) {
+                return Err(ResponseError::ContentLength);
+            }
+            names_connection |= speaks_of_connection(name);
         }
-        // The types of http do not allow these bytes; a response is not split even if one day they do.
-        // Not by `memchr`, whose first search asks the processor what it can do: on a virtual machine that takes longer than all else of a CGI start.
-        let splits = |value: &HeaderValue| any_byte(value.as_bytes(), |byte| matches!(byte, b'\r' | b'\n' | 0));
-        let splitting = headers.iter().find(|(_, value)| splits(value));
-        if let Some((name, _)) = splitting {
-            return Err(ResponseError::Splitting(name.clone()));
+        // The length that the app declared, which is told anew once the response is committed.
+        let declared = lengths.map(|length| plain_number(length.as_bytes()).ok_or(ResponseError::ContentLength)).transpose()?;
+        if names_connection && !upgrades {
+            leave_out_connection(&mut headers);
         }
         Ok(Self { status, headers, declared, body_allowed: !no_content && !allowed.head_request, length_allowed: !no_content, variables: Vec::new() })
     }
@@ -164,16 +170,6 @@ fn leave_out_connection(headers: &mut HeaderMap) {
 fn speaks_of_connection(name: &HeaderName) -> bool {
     matches!(*name, header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE | header::TRAILER | header::TE)
         || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "status")
-}
-
-/// The length that the app declared, which is told anew once the response is committed.
-fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, ResponseError> {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let Some(first) = lengths.next() else { return Ok(None) };
-    if lengths.any(|other| other != first) {
-        return Err(ResponseError::ContentLength);
-    }
-    plain_number(first.as_bytes()).map(Some).ok_or(ResponseError::ContentLength)
 }
 
 /// How a header block begins.
