@@ -57,20 +57,20 @@ impl Head {
             return Err(ResponseError::Informational(status));
         }
         let no_content = upgrades || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
-        let (mut lengths, mut names_connection) = (None, false);
+        let (mut length, mut names_connection) = (None, false);
         for (name, value) in &headers {
             // The types of http do not allow these bytes; a response is not split even if one day they do.
             // Not by `memchr`, whose first search asks the processor what it can do: on a virtual machine that takes longer than all else of a CGI start.
             if any_byte(value.as_bytes(), |byte| matches!(byte, b'\r' | b'\n' | 0)) {
                 return Err(ResponseError::Splitting(name.clone()));
             }
-            if *name == header::CONTENT_LENGTH && lengths.replace(value).is_some_and(|other| other != value) {
+            if *name == header::CONTENT_LENGTH && length.replace(value).is_some_and(|other| other != value) {
                 return Err(ResponseError::ContentLength);
             }
             names_connection |= speaks_of_connection(name);
         }
         // The length that the app declared, which is told anew once the response is committed.
-        let declared = lengths.map(|length| plain_number(length.as_bytes()).ok_or(ResponseError::ContentLength)).transpose()?;
+        let declared = length.map(|length| plain_number(length.as_bytes()).ok_or(ResponseError::ContentLength)).transpose()?;
         if names_connection && !upgrades {
             leave_out_connection(&mut headers);
         }

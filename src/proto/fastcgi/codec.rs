@@ -19,7 +19,8 @@ pub(crate) enum RecordError {
     Io(#[from] std::io::Error),
 }
 
-const HEAD: usize = 8;
+/// How long the head of a record is, in bytes (specification 3.3).
+pub(super) const HEAD: usize = 8;
 
 impl Decoder for RecordCodec {
     type Item = Record;

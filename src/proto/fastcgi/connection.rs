@@ -29,7 +29,7 @@ pub(crate) struct Connection {
     codec: RecordCodec,
     streams: Streams,
     told_later: VecDeque<Event>,
-    /// The request that has just been told came whole: the end of its body is told next.
+    /// The request that has just been told came whole: the end of its body is told next. Among what is told later it would take memory on every connection.
     ends_next: Option<RequestId>,
     begun: u64,
     params_held: usize,
@@ -62,14 +62,21 @@ impl Connection {
         if !is_within_limits || self.streams.get(id).is_some() {
             return None;
         }
-        let keep_conn = flags & FCGI_KEEP_CONN != 0;
-        self.close_after_last |= !keep_conn;
-        self.begun += 1;
         let role = Role::Responder;
-        self.streams.add(Stream { id, serial: self.begun, keep_conn, phase: Phase::Working, role: Some(role), stdin_ended: true, data_ended: true });
+        let keep_conn = self.open(id, flags, Some(role), Phase::Working, true);
         self.ends_next = Some(id);
         let params = Params { bytes: whole.take(input), pairs: Pairs::Encoded, headers: None };
         Some(Event::Request { id, keep_conn, role, params })
+    }
+
+    /// Adds a request to those that are open, and tells whether its connection is kept.
+    fn open(&mut self, id: RequestId, flags: u8, role: Option<Role>, phase: Phase, stdin_ended: bool) -> bool {
+        let keep_conn = flags & FCGI_KEEP_CONN != 0;
+        self.close_after_last |= !keep_conn;
+        self.begun += 1;
+        let data_ended = role != Some(Role::Filter);
+        self.streams.add(Stream { id, serial: self.begun, keep_conn, phase, role, stdin_ended, data_ended });
+        keep_conn
     }
 
     /// Takes one record and tells what it means, if it means anything to the driver.
@@ -138,9 +145,6 @@ impl Connection {
         if self.streams.get(id).is_some_and(|stream| !stream.is_discarding()) {
             return Err(Violation::BeginTwice(id));
         }
-        let keep_conn = flags & FCGI_KEEP_CONN != 0;
-        self.close_after_last |= !keep_conn;
-        self.begun += 1;
         let role = role_of(u16::from_be_bytes([role1, role0]));
         let refusal = match () {
             () if role.is_none() => Some(Refusal::UnknownRole),
@@ -151,8 +155,7 @@ impl Connection {
             Some(_) => Phase::Refused,
             None => Phase::Params { params: Gathered::One(Bytes::new()), early: VecDeque::new(), early_len: 0 },
         };
-        let data_ended = role != Some(Role::Filter);
-        self.streams.add(Stream { id, serial: self.begun, keep_conn, phase, role, stdin_ended: false, data_ended });
+        self.open(id, flags, role, phase, false);
         Ok(refusal.map(|refusal| Event::Refused { id, refusal }))
     }
 

@@ -1,6 +1,6 @@
 //! A request that is here whole and has no body, as nearly all are when they are read: four records one behind the other, which are found with one look.
 
-use super::{FCGI_RESPONDER, RecordType, VERSION_1};
+use super::{FCGI_RESPONDER, RecordType, VERSION_1, codec::HEAD};
 use crate::proto::RequestId;
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -14,8 +14,6 @@ pub(super) struct Whole {
     pub(super) params_len: usize,
     len: usize,
 }
-
-const HEAD: usize = 8;
 
 /// FCGI_BEGIN_REQUEST with its content: what stands before the variables and the head of their record.
 const BEGIN: usize = 2 * HEAD;
