@@ -260,8 +260,12 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 if self.input.capacity() == 0 {
                     self.input = spare::input();
                 }
-                self.input.reserve(if self.last_read >= READ { READ_MORE } else { READ });
-                poll_read_buf(link, cx, &mut self.input)
+                // What has begun is not copied while more of it has room.
+                if self.input.is_empty() || self.input.capacity() - self.input.len() < READ {
+                    self.input.reserve(if self.last_read >= READ { READ_MORE } else { READ });
+                }
+                // However large it has become: what one read brings has to have room in the window of a body, or it would go to disk although its handler is there to take it.
+                poll_read_buf(link, cx, &mut (&mut self.input).limit(READ_MORE))
             }
             Appetite::AtMost(bytes) => {
                 let bytes = bytes.min(READ_MORE);

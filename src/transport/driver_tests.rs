@@ -21,7 +21,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{Request, Response};
 use http_body::Frame;
-use http_body_util::{Full, StreamBody};
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use std::{
     convert::Infallible,
     io::{ErrorKind, Read as _, Write as _},
@@ -432,4 +432,54 @@ async fn they_leave_before_the_last_request_too_when_one_before_it_is_not_here_w
     // The handler of the half one begins when all others have answered.
     assert_eq!(found.len(), ANSWERS_AT_ONCE + 1);
     assert!(found[ANSWERS_AT_ONCE - 1] > 0, "{found:?}");
+}
+
+/// A connection that nobody drives yet, and its other end.
+fn undriven(app: impl App) -> (Driver<Socket, Connection>, StdStream) {
+    let (ours, theirs) = StdStream::pair().unwrap();
+    let shared = Shared::new(Settings::default(), Ownership::Shared, CancellationToken::new());
+    let wire = Connection::new(Arc::clone(&shared.limits));
+    (Driver::new(Socket::from_fd(ours.into()).unwrap(), wire, Gateway::FastCgi, app.into_box(), shared), theirs)
+}
+
+#[tokio::test]
+async fn a_read_buffer_in_which_more_has_room_is_not_made_larger() {
+    let (mut driver, mut theirs) = undriven(prompt_app());
+    // More than two reads, and not all of a record.
+    let value = vec![b'x'; 50_000];
+    let vars = [("REQUEST_METHOD", &b"GET"[..]), ("REQUEST_URI", b"/"), ("LONG", &value)];
+    let head = request_head(vars.iter().map(|(name, value)| (name.as_bytes(), *value)), true);
+    theirs.write_all(&head[..40_000]).unwrap();
+    poll_fn(|cx| Poll::Ready(driver.poll(cx).is_ready())).await;
+    assert_eq!(driver.input.len(), 40_000 - 16, "all is read but the record in front, which is taken out");
+    let has_place = driver.input.capacity();
+    assert!(has_place < READ + READ_MORE, "{has_place}");
+}
+
+#[tokio::test]
+async fn a_body_that_its_handler_takes_as_it_comes_never_waits_on_disk() {
+    let app = tower::service_fn(|request: Request<Body>| async {
+        let mut body = request.into_body();
+        while let Some(frame) = body.frame().await {
+            frame.unwrap();
+        }
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
+    });
+    let (mut driver, theirs) = undriven(app);
+    theirs.set_nonblocking(true).unwrap();
+    let mut theirs = UnixStream::from_std(theirs).unwrap();
+    let vars = [("REQUEST_METHOD", &b"POST"[..]), ("REQUEST_URI", b"/")];
+    let head = request_head(vars.iter().map(|(name, value)| (name.as_bytes(), *value)), true);
+    // As Apache sends it: a piece of 8 KiB, and the head of its record.
+    let record = [&record_head(RecordType::STDIN, 1, 8000)[..], &[b'x'; 8000]].concat();
+    let upload = async {
+        theirs.write_all(&head).await.unwrap();
+        theirs.write_all(&record.repeat(500)).await.unwrap();
+    };
+    tokio::select! {
+        () = driver.run() => panic!("the connection ended"),
+        () = upload => {}
+    }
+    let slot = driver.exchanges.iter().next().unwrap();
+    assert!(!slot.inbox.as_ref().unwrap().was_spooled());
 }

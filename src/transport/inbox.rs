@@ -263,6 +263,12 @@ impl Inbox {
         awaited
     }
 
+    /// Whether bytes had to wait on disk.
+    #[cfg(test)]
+    pub(super) fn was_spooled(&self) -> bool {
+        lock(&self.0).spool.is_some()
+    }
+
     /// How many bytes the handler has taken.
     pub(super) fn taken(&self) -> u64 {
         lock(&self.0).taken

@@ -39,8 +39,6 @@ impl Decoder for RecordCodec {
         let len = usize::from(u16::from_be_bytes([len1, len0]));
         let whole = HEAD + len + usize::from(padding);
         if src.len() < whole {
-            // At most 65,798 bytes, whatever a peer says.
-            src.reserve(whole - src.len());
             return Ok(None);
         }
         let (kind, id) = (RecordType(kind), u16::from_be_bytes([id1, id0]));
