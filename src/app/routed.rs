@@ -1,25 +1,36 @@
-//! An axum router as an app, made ready as axum's own server makes it.
+//! An axum router as an app, made ready as axum's own server makes it, and called without a detour.
 
-use super::{Requests, ResponseBody};
+use super::{Call, Callable, Requests, ResponseBody};
 use crate::{body::Body, error::BoxError};
 use axum::{Router, routing::future::RouteFuture};
-use futures_util::{FutureExt as _, future::Map};
 use http::{Request, Response};
 use std::{
     any::Any,
     convert::Infallible,
+    future::Future,
+    pin::Pin,
     task::{Context, Poll},
 };
-use tower_service::Service;
+use tower_service::Service as _;
 
 /// A router that is an app. As long as nobody says that it has its state, a router makes the route of each request anew, with all layers around it: that
 /// takes time, and a layer that counts or limits begins again with each request.
 #[derive(Clone)]
 pub(super) struct Routed(Router);
 
-type Answer = Result<Response<ResponseBody>, BoxError>;
+/// The response of a router, with its body behind lodger's type.
+struct Answering(RouteFuture<Infallible>);
 
-type Answering = Map<RouteFuture<Infallible>, fn(Result<Response<axum::body::Body>, Infallible>) -> Answer>;
+impl Future for Answering {
+    type Output = Result<Response<ResponseBody>, BoxError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|response| match response {
+            Ok(response) => Ok(response.map(ResponseBody::new)),
+            Err(never) => match never {},
+        })
+    }
+}
 
 impl Routed {
     /// The app, if it is a router.
@@ -31,31 +42,18 @@ impl Routed {
             Requests::Many => router.with_state(()),
         }))
     }
-
-    /// Stays a function of its own: among the methods of traits it lay far from what a CGI program runs before and after it, and was a page fault of its own.
-    #[inline(never)]
-    fn answer(&mut self, request: Request<Body>) -> Answering {
-        // The router would put our body into a box. Its own empty one takes no memory.
-        let request = request.map(|body| if body.is_none() { axum::body::Body::empty() } else { axum::body::Body::new(body) });
-        self.0.call(request).map(|response| match response {
-            Ok(response) => Ok(response.map(ResponseBody::new)),
-            Err(never) => match never {},
-        })
-    }
 }
 
-impl Service<Request<Body>> for Routed {
-    type Response = Response<ResponseBody>;
-    type Error = BoxError;
-    type Future = Answering;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
+impl Callable for Routed {
+    /// A router is always ready, so that it is called at once. Of the program only what it does when a service is cloned runs here: routes are called when their response is asked for.
+    fn call(&self, request: Request<Body>) -> Call {
+        // The router would put our body into a box. Its own empty one takes no memory.
+        let request = request.map(|body| if body.is_none() { axum::body::Body::empty() } else { axum::body::Body::new(body) });
+        Box::pin(Answering(self.0.clone().call(request)))
     }
 
-    #[inline]
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        self.answer(request)
+    fn clone_box(&self) -> Box<dyn Callable> {
+        Box::new(self.clone())
     }
 }
 
@@ -67,7 +65,7 @@ mod tests {
     use http::StatusCode;
     use http_body_util::BodyExt as _;
     use std::{
-        panic::AssertUnwindSafe,
+        panic::{AssertUnwindSafe, catch_unwind},
         sync::{
             Arc,
             atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -76,6 +74,7 @@ mod tests {
     };
     use tokio::sync::Notify;
     use tower::{layer::layer_fn, limit::ConcurrencyLimitLayer};
+    use tower_service::Service;
 
     async fn ask(app: &BoxApp, request: Request<Body>) -> (StatusCode, String) {
         let response = app.call(request).await.unwrap();
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_service_that_panics_when_it_is_cloned_does_so_when_its_response_is_asked_for() {
+    async fn a_service_that_panics_when_it_is_cloned_does_so_when_the_app_is_called() {
         struct Brittle(Arc<AtomicBool>);
         impl Clone for Brittle {
             fn clone(&self) -> Self {
@@ -168,8 +167,7 @@ mod tests {
         let app = Router::new().route_service("/", Brittle(Arc::clone(&is_broken))).into_box();
         assert_eq!(ask(&app, get_of("/")).await.0, StatusCode::OK);
         is_broken.store(true, Ordering::Relaxed);
-        let call = app.call(get_of("/"));
-        assert!(AssertUnwindSafe(call).catch_unwind().await.is_err());
+        assert!(catch_unwind(AssertUnwindSafe(|| app.call(get_of("/")))).is_err());
     }
 
     #[tokio::test]

@@ -29,7 +29,10 @@ use std::{
         fd::{AsFd as _, OwnedFd},
         unix::net::UnixStream as StdStream,
     },
-    sync::{Mutex, OnceLock},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -312,6 +315,31 @@ async fn a_panic_anywhere_in_the_app_is_a_500_and_the_connection_goes_on() {
         peer.begin(1, "/").await;
         peer.end_body(1).await;
         assert!(peer.response().await.unwrap().1.starts_with("Status: 500 "));
+    }
+}
+
+/// Panics when it is cloned for a second request.
+struct Once(Arc<AtomicBool>);
+
+impl Clone for Once {
+    fn clone(&self) -> Self {
+        assert!(!self.0.swap(true, Ordering::Relaxed), "on purpose");
+        Self(Arc::clone(&self.0))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_panics_when_it_is_cloned_for_a_request_is_a_500_and_the_connection_goes_on() {
+    let once = Once(Arc::default());
+    let app = tower::service_fn(move |_: Request<Body>| {
+        let _whole = &once;
+        std::future::ready(Ok::<_, Infallible>(Response::new(Full::new(Bytes::new()))))
+    });
+    let mut peer = Peer::of(app, patient());
+    for status in ["Status: 200 ", "Status: 500 ", "Status: 500 "] {
+        peer.begin(1, "/").await;
+        peer.end_body(1).await;
+        assert!(peer.response().await.unwrap().1.starts_with(status), "{status}");
     }
 }
 
