@@ -27,7 +27,9 @@ impl Run {
             let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix([':', '=']));
             Ok(value.unwrap_or("unknown").trim().trim_matches('"').to_owned())
         };
-        let processor = field("/proc/cpuinfo", "model name")?;
+        // A virtual machine may say no more of its processor's name than who made it.
+        let [name, family, model] = ["model name", "cpu family", "model"].map(|name| field("/proc/cpuinfo", name));
+        let processor = format!("{} (family {}, model {})", name?, family?, model?);
         let kib = field("/proc/meminfo", "MemTotal")?.trim_end_matches(" kB").parse::<u64>()?;
         let machine = format!("{processor}, {} cores, {} GiB", context.cores_of_the_machine(), kib.div_ceil(1024 * 1024));
         let date = said(Command::new("date").args(["--utc", "+%Y-%m-%d"]))?;
