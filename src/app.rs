@@ -21,7 +21,7 @@ pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>
 pub struct BoxApp(Box<dyn Callable>);
 
 impl BoxApp {
-    /// Calls a clone of the app, once it is ready. A clone that panics does so here, the app itself not before the call is polled.
+    /// Calls a clone of the app, once it is ready. What panics in making it ready, such as a clone, does so here; a handler not before the call is polled.
     pub(crate) fn call(&self, request: Request<Body>) -> Call {
         self.0.call(request)
     }

@@ -91,7 +91,7 @@ impl Apps {
     pub(super) fn call(&self, name: &str, request: Request<Body>) -> Option<Answering> {
         let apps = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let (_, app) = apps.iter().find(|(known, _)| known == name)?;
-        // Held while the app is cloned for the request, and no longer.
+        // Held while the app takes the request, and no longer.
         let app = app.lock().unwrap_or_else(PoisonError::into_inner);
         Some(app.call(request))
     }
