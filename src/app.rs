@@ -6,14 +6,14 @@ mod response_body;
 
 pub use response_body::ResponseBody;
 
-use crate::{body::Body, error::BoxError};
+use crate::{body::Body, error::BoxError, telemetry::log};
 use bytes::Bytes;
 use http::{Request, Response};
-use std::{future::Future, pin::Pin};
+use std::{future::Future, panic::resume_unwind, pin::Pin};
 use tower::ServiceExt as _;
 use tower_service::Service;
 
-/// A call of an app: its clone for this request, the request and then the future of the response, in one piece of memory.
+/// A call of an app, in one piece of memory: its clone for this request with the request, and then the future of the response.
 pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, BoxError>> + Send>>;
 
 /// Any app, behind one type.
@@ -21,10 +21,16 @@ pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>
 pub struct BoxApp(Box<dyn Callable>);
 
 impl BoxApp {
-    /// Calls a clone of the app, once it is ready. What panics in making it ready, such as a clone, does so here; a handler not before the call is polled.
+    /// Calls a clone of the app, once it is ready. Never panics: what does so on the way there, such as the clone, does it when the call is polled, where a panic of a handler comes too
+    /// and is told with its request.
     pub(crate) fn call(&self, request: Request<Body>) -> Call {
-        self.0.call(request)
+        log::guard(|| self.0.call(request)).unwrap_or_else(panics_when_polled)
     }
+}
+
+#[cold]
+fn panics_when_polled(panic: String) -> Call {
+    Box::pin(async { resume_unwind(Box::new(panic)) })
 }
 
 impl Clone for BoxApp {

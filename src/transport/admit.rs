@@ -15,7 +15,6 @@ use crate::{
     gateway::Gateway,
     profile::Profile,
     proto::{Refusal, Role},
-    telemetry::log,
 };
 use http::{Extensions, HeaderValue, Request, header, request::Parts};
 use std::{
@@ -86,15 +85,7 @@ pub(super) fn admit(shared: &Arc<Shared>, app: &BoxApp, candidate: Candidate) ->
     let facts = ext::Exchange::new(vars, gateway, profile, meta, role, shared.listener.clone());
     let mut request = Request::from_parts(parts, body);
     insert_extensions(&mut request, &shared.room, facts.clone());
-    let call = log::guard(|| app.call(request)).map_err(|panic| not_ready(&panic))?;
-    Ok(Admitted { exchange: Exchange::new(call, method, facts, body_follows, upgrade), inbox, permit, timeout })
-}
-
-#[cold]
-fn not_ready(panic: &str) -> Failure {
-    let failure = Failure::APP_NOT_READY;
-    tracing::error!(target: "lodger", "{}: a panic: {panic}", failure.code);
-    failure
+    Ok(Admitted { exchange: Exchange::new(app.call(request), method, facts, body_follows, upgrade), inbox, permit, timeout })
 }
 
 fn insert_extensions(request: &mut Request<Body>, room: &Extensions, exchange: ext::Exchange) {

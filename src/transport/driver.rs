@@ -32,7 +32,7 @@ use tokio_util::io::poll_read_buf;
 /// What one read asks for: the variables of an ordinary request and a small body.
 const READ: usize = 16 * 1024;
 
-/// What one read asks for once the one before was filled: a body is on its way.
+/// What one read asks for once the one before was filled: a body is on its way. No read brings more.
 const READ_MORE: usize = 64 * 1024;
 
 /// How much is looked at where the last byte is left in the socket.
@@ -264,8 +264,9 @@ impl<L: Link, W: Wire> Driver<L, W> {
                 if self.input.is_empty() || self.input.capacity() - self.input.len() < READ {
                     self.input.reserve(if self.last_read >= READ { READ_MORE } else { READ });
                 }
-                // However large it has become: what one read brings has to have room in the window of a body, or it would go to disk although its handler is there to take it.
-                poll_read_buf(link, cx, &mut (&mut self.input).limit(READ_MORE))
+                // What one read brings should have room in the window of a body: what has none goes to disk, although the handler may be there to take it.
+                let most = READ_MORE.min(self.shared.limits.body_window.max(READ));
+                poll_read_buf(link, cx, &mut (&mut self.input).limit(most))
             }
             Appetite::AtMost(bytes) => {
                 let bytes = bytes.min(READ_MORE);

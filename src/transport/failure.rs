@@ -21,8 +21,6 @@ impl Failure {
     pub(super) const BODY_CUT: Self = Self::new(StatusCode::BAD_REQUEST, code::BODY_CUT, "the request body is shorter than its declared length");
     pub(super) const NO_ROOM_FOR_BODY: Self =
         Self::new(StatusCode::INSUFFICIENT_STORAGE, code::NO_ROOM_FOR_BODY, "the request body had to wait on disk, and could not be written there");
-    pub(super) const APP_NOT_READY: Self =
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, code::APP_PANICKED, "the app panicked when it was made ready for the request");
     pub(super) const TOO_LATE: Self =
         Self::new(StatusCode::GATEWAY_TIMEOUT, code::REQUEST_TIMEOUT, "the handler took longer than the request timeout");
 

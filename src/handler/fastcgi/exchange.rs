@@ -24,6 +24,9 @@ use tokio_util::io::poll_read_buf;
 /// How much is read at one time.
 const READ: usize = 16 * 1024;
 
+/// Room for what is missing of a record: none is longer (specification 3.3).
+const RECORD: usize = 64 * 1024;
+
 /// A request in work. Who drops it drops the connection, which is how the server learns that nobody waits any more.
 pub(super) struct Exchange {
     reader: ReadHalf<Stream>,
@@ -66,7 +69,11 @@ impl Exchange {
                 // Management records may come at any time, and none was asked for.
                 Some((client::Answer::Other(_), _)) => {}
                 None => {
-                    self.input.reserve(READ);
+                    // A record that has begun may be longer than several reads, and is moved each time that the buffer grows.
+                    let begun = !self.input.is_empty();
+                    if !begun || self.input.capacity() - self.input.len() < READ {
+                        self.input.reserve(if begun { RECORD } else { READ });
+                    }
                     let len = ready!(poll_read_buf(Pin::new(&mut self.reader), cx, &mut self.input));
                     if len.map_err(|error| Broke::Program(format!("broke the connection: {error}")))? == 0 {
                         return Poll::Ready(Err(Broke::Program("closed the connection before its answer had ended".to_owned())));
