@@ -435,16 +435,16 @@ async fn they_leave_before_the_last_request_too_when_one_before_it_is_not_here_w
 }
 
 /// A connection that nobody drives yet, and its other end.
-fn undriven(app: impl App) -> (Driver<Socket, Connection>, StdStream) {
+fn undriven(app: impl App, limits: Limits) -> (Driver<Socket, Connection>, StdStream) {
     let (ours, theirs) = StdStream::pair().unwrap();
-    let shared = Shared::new(Settings::default(), Ownership::Shared, CancellationToken::new());
+    let shared = Shared::new(Settings { limits, ..Settings::default() }, Ownership::Shared, CancellationToken::new());
     let wire = Connection::new(Arc::clone(&shared.limits));
     (Driver::new(Socket::from_fd(ours.into()).unwrap(), wire, Gateway::FastCgi, app.into_box(), shared), theirs)
 }
 
 #[tokio::test]
 async fn a_read_buffer_in_which_more_has_room_is_not_made_larger() {
-    let (mut driver, mut theirs) = undriven(prompt_app());
+    let (mut driver, mut theirs) = undriven(prompt_app(), Limits::default());
     // More than two reads, and not all of a record.
     let value = vec![b'x'; 50_000];
     let vars = [("REQUEST_METHOD", &b"GET"[..]), ("REQUEST_URI", b"/"), ("LONG", &value)];
@@ -465,21 +465,23 @@ async fn a_body_that_its_handler_takes_as_it_comes_never_waits_on_disk() {
         }
         Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
     });
-    let (mut driver, theirs) = undriven(app);
-    theirs.set_nonblocking(true).unwrap();
-    let mut theirs = UnixStream::from_std(theirs).unwrap();
     let vars = [("REQUEST_METHOD", &b"POST"[..]), ("REQUEST_URI", b"/")];
     let head = request_head(vars.iter().map(|(name, value)| (name.as_bytes(), *value)), true);
     // About as Apache sends it: pieces of 8 KiB, each with the head of a record.
     let record = [&record_head(RecordType::STDIN, 1, 8184)[..], &[b'x'; 8184]].concat();
-    let upload = async {
-        theirs.write_all(&head).await.unwrap();
-        theirs.write_all(&record.repeat(500)).await.unwrap();
-    };
-    tokio::select! {
-        () = driver.run() => panic!("the connection ended"),
-        () = upload => {}
+    for limits in [Limits::default(), Limits::default().with_body_window(READ)] {
+        let (mut driver, theirs) = undriven(app, limits);
+        theirs.set_nonblocking(true).unwrap();
+        let mut theirs = UnixStream::from_std(theirs).unwrap();
+        let upload = async {
+            theirs.write_all(&head).await.unwrap();
+            theirs.write_all(&record.repeat(500)).await.unwrap();
+        };
+        tokio::select! {
+            () = driver.run() => panic!("the connection ended"),
+            () = upload => {}
+        }
+        let slot = driver.exchanges.iter().next().unwrap();
+        assert!(!slot.inbox.as_ref().unwrap().was_spooled(), "a window of {} bytes", driver.shared.limits.body_window);
     }
-    let slot = driver.exchanges.iter().next().unwrap();
-    assert!(!slot.inbox.as_ref().unwrap().was_spooled());
 }

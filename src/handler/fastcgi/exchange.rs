@@ -24,8 +24,8 @@ use tokio_util::io::poll_read_buf;
 /// How much is read at one time.
 const READ: usize = 16 * 1024;
 
-/// Room for what is missing of a record: none is longer (specification 3.3).
-const RECORD: usize = 64 * 1024;
+/// The longest record there is: head, content and padding (specification 3.3).
+const RECORD: usize = 8 + 65_535 + 255;
 
 /// A request in work. Who drops it drops the connection, which is how the server learns that nobody waits any more.
 pub(super) struct Exchange {
