@@ -87,10 +87,17 @@ fn names_program(facts: &MountFacts<'_>, segment: &[u8]) -> bool {
     if same_name && extension.is_some() || is_program && stem == program.stem.as_bytes() {
         return true;
     }
-    // Paths are compared by their parts: behind a root that ends with a slash, two slashes stand before the name.
-    let path = |bytes| Path::new(OsStr::from_bytes(bytes));
-    let in_our_folder = || facts.script_filename.strip_suffix(segment).is_some_and(|folder| folder.ends_with(b"/") && path(folder) == program.folder);
-    (same_name || facts.invents_script_name) && path(facts.script_filename) == program.path || is_program && in_our_folder()
+    let in_our_folder =
+        || facts.script_filename.strip_suffix(segment).is_some_and(|folder| folder.ends_with(b"/") && is_path(folder, &program.folder));
+    (same_name || facts.invents_script_name) && is_path(facts.script_filename, &program.path) || is_program && in_our_folder()
+}
+
+/// Whether a path that the web server tells is one of ours. They are compared by their parts: behind a root that ends with a slash, two slashes stand before the name.
+fn is_path(told: &[u8], ours: &Path) -> bool {
+    // To take paths apart is dear, and most that differ do so in their last letter. A slash or a dot there may be no part of the path.
+    let last = told.strip_suffix(b"/").unwrap_or(told).last();
+    let may_be = matches!(last, None | Some(b'/' | b'.')) || last == ours.as_os_str().as_bytes().last();
+    may_be && Path::new(OsStr::from_bytes(told)) == ours
 }
 
 /// The part of `raw` that decodes to `prefix` and ends where a segment ends.
@@ -167,7 +174,22 @@ mod tests {
         assert_eq!(mount("/sub/x", "/sub/other.cgi", "", "/www/sub/other.cgi"), "/sub");
         assert_eq!(mount("/else/x", "/else/other.cgi", "", "/www/else/other.cgi"), "");
         assert_eq!(mount("/sub/x", "/sub/other.cgi", "", "/www//sub//other.cgi"), "/sub", "a root that ends with a slash");
-        assert_eq!(mount("/sub/x", "/sub/other.cgi", "", "/www/sub/another.cgi"), "");
+        for untidy in ["/www/sub/./other.cgi", "/www/./sub/other.cgi", "/www/sub///other.cgi"] {
+            assert_eq!(mount("/sub/x", "/sub/other.cgi", "", untidy), "/sub", "{untidy}");
+        }
+        for elsewhere in ["/www/sub/another.cgi", "/www/hub/other.cgi", "/sub/other.cgi", "//other.cgi", "other.cgi", ""] {
+            assert_eq!(mount("/sub/x", "/sub/other.cgi", "", elsewhere), "", "{elsewhere:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_at_the_top_of_the_file_system_has_a_folder_too() {
+        let program = Executable::new("/app.fcgi".into());
+        for (script_filename, expected) in [("/other.cgi", "/sub"), ("//other.cgi", "/sub"), ("/./other.cgi", "/sub"), ("/x/other.cgi", "")] {
+            let facts =
+                MountFacts { path: "/sub/x", script_name: b"/sub/other.cgi", script_filename: script_filename.as_bytes(), ..MountFacts::default() };
+            assert_eq!(find(&MountFacts { program: Some(&program), ..facts }), expected, "{script_filename}");
+        }
     }
 
     #[test]
