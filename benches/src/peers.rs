@@ -18,11 +18,14 @@ use std::{
 pub(crate) enum Way {
     New,
     Kept,
+    /// Several on one connection, each of which is followed by the next as soon as it is answered.
     Multiplexed,
+    /// Several with one write, and the next when all are answered.
+    Together,
 }
 
 /// All ways, in the order of the report.
-pub(crate) const WAYS: [Way; 3] = [Way::New, Way::Kept, Way::Multiplexed];
+pub(crate) const WAYS: [Way; 4] = [Way::New, Way::Kept, Way::Multiplexed, Way::Together];
 
 /// A program that answers the hello, running.
 #[derive(Debug)]

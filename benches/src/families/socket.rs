@@ -2,12 +2,12 @@
 
 use crate::{
     context::Context,
-    load::{self, Exchange, Protocol, vars},
+    load::{self, Exchange, Protocol, Waits, vars},
     peers::{self, Peer, WAYS, Way},
     report::{Bound, Result, Section, Table, Target, Versions, median, microseconds, ratio, times},
 };
 
-/// How many requests are on one connection at a time in the third way.
+/// How many requests are on one connection at a time in the last two ways.
 const MULTIPLEXED: u16 = 8;
 
 /// What stands where a program cannot be asked in a way.
@@ -22,6 +22,7 @@ impl Way {
             Self::New => "new connection",
             Self::Kept => "kept",
             Self::Multiplexed => "8 multiplexed",
+            Self::Together => "8 in one write",
         }
     }
 
@@ -29,7 +30,7 @@ impl Way {
     fn target(self) -> f64 {
         match self {
             Self::New => 1.3,
-            Self::Kept | Self::Multiplexed => 2.0,
+            Self::Kept | Self::Multiplexed | Self::Together => 2.0,
         }
     }
 
@@ -37,7 +38,7 @@ impl Way {
         match self {
             Self::New => context.count(10_000, 3),
             Self::Kept => context.count(25_000, 3),
-            Self::Multiplexed => context.count(50_000, 24),
+            Self::Multiplexed | Self::Together => context.count(50_000, 24),
         }
     }
 }
@@ -71,6 +72,10 @@ fn measure(context: &Context, peer: &Peer, way: Way, requests: u64) -> Result<f6
     let before = server.cpu()?;
     let played = match way {
         Way::Multiplexed => load::play_multiplexed(server.socket(), &vars, MULTIPLEXED, requests),
+        Way::Together => {
+            let exchange = Exchange::multiplexed(MULTIPLEXED, &vars);
+            load::play_paced(server.socket(), &exchange, 1, requests, Waits::Asleep, || Ok(()))
+        }
         Way::New | Way::Kept => {
             let exchange = Exchange::new(peer.protocol, way == Way::Kept, &vars)?;
             load::play(server.socket(), &exchange, context.in_flight, requests)
@@ -136,8 +141,9 @@ fn about(context: &Context) -> String {
          and each ratio is the median of those of {} rounds.\n\n\
          * *new connection*: one request each, without `FCGI_KEEP_CONN`, {} connections at a time. With LSAPI it is the web server that closes; LiteSpeed keeps its connections.\n\
          * *kept*: {} connections at a time, one request on each. libfcgi and PHP-FPM serve one connection per process, so they have as many processes here, and one otherwise.\n\
-         * *8 multiplexed*: eight requests at a time on one connection, each of which is followed by the next as soon as it is answered. libfcgi and PHP-FPM cannot do that, nor can HTTP/1.1.\n\n\
-         The load never sleeps, as a busy web server does not: else the server would pay for waking it.\n\n\
+         * *8 multiplexed*: eight requests at a time on one connection, each of which is followed by the next as soon as it is answered. libfcgi and PHP-FPM cannot do that, nor can HTTP/1.1.\n\
+         * *8 in one write*: the same eight, the next of which are sent when all are answered. Here alone the load sleeps until an answer comes: it has to wait for the slowest of them anyway.\n\n\
+         Otherwise the load never sleeps, as a busy web server does not: else the server would pay for waking it.\n\n\
          The limit walks the heads of the records until the request ends and writes bytes that are ready; it parses nothing and allocates nothing. Go runs with `GOMAXPROCS=1`, which is what it \
          chooses on one core and cheaper than more; PHP-FPM has no extension but opcache. {}",
         context.cores_sentence(),
