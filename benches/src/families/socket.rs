@@ -2,7 +2,7 @@
 
 use crate::{
     context::Context,
-    load::{self, Exchange, Protocol, Waits, vars},
+    load::{self, Exchange, Protocol, vars},
     peers::{self, Peer, WAYS, Way},
     report::{Bound, Result, Section, Table, Target, Versions, median, microseconds, ratio, times},
 };
@@ -74,7 +74,7 @@ fn measure(context: &Context, peer: &Peer, way: Way, requests: u64) -> Result<f6
         Way::Multiplexed => load::play_multiplexed(server.socket(), &vars, MULTIPLEXED, requests),
         Way::Together => {
             let exchange = Exchange::multiplexed(MULTIPLEXED, &vars);
-            load::play_paced(server.socket(), &exchange, 1, requests, Waits::Asleep, || Ok(()))
+            load::play_asleep(server.socket(), &exchange, 1, requests)
         }
         Way::New | Way::Kept => {
             let exchange = Exchange::new(peer.protocol, way == Way::Kept, &vars)?;

@@ -2,7 +2,7 @@
 
 use crate::{
     context::Context,
-    load::{self, Exchange, Protocol, Waits, vars},
+    load::{self, Exchange, Protocol, vars},
     peers,
     process::Server,
     programs,
@@ -70,13 +70,8 @@ fn exchanges() -> Result<[Exchange; 3]> {
 fn throughput(server: &Server, requests: u64) -> Result<f64> {
     let exchange = Exchange::new(Protocol::FastCgi, true, &vars::asking("/spin", &format!("ms={SPIN}")))?;
     let start = Instant::now();
-    asked(server, &exchange, CONNECTIONS, requests)?;
+    load::play_asleep(server.socket(), &exchange, CONNECTIONS, requests)?;
     Ok(requests as f64 / start.elapsed().as_secs_f64())
-}
-
-/// Asks a server that needs both cores: the load sleeps.
-fn asked(server: &Server, exchange: &Exchange, in_flight: usize, requests: u64) -> Result<()> {
-    load::play_paced(server.socket(), exchange, in_flight, requests, Waits::Asleep, || Ok(()))
 }
 
 /// CPU time of a hello, in nanoseconds.
@@ -86,7 +81,7 @@ fn cpu(context: &Context, server: &Server, exchange: &Exchange) -> Result<f64> {
     // One connection carries what goes out with one write.
     let in_flight = if exchange.answers() > 1 { 1 } else { CONNECTIONS };
     let before = server.cpu()?;
-    asked(server, exchange, in_flight, requests)?;
+    load::play_asleep(server.socket(), exchange, in_flight, requests)?;
     Ok((server.cpu()? - before) as f64 / requests as f64)
 }
 

@@ -142,6 +142,11 @@ pub(crate) fn play(socket: &Path, exchange: &Exchange, in_flight: usize, request
     play_paced(socket, exchange, in_flight, requests, Waits::Awake, || Ok(()))
 }
 
+/// Does what [`play`] does, but sleeps while no answer has come: for a server that needs every core, and for requests that wait for the slowest of them anyway.
+pub(crate) fn play_asleep(socket: &Path, exchange: &Exchange, in_flight: usize, requests: u64) -> Result<()> {
+    play_paced(socket, exchange, in_flight, requests, Waits::Asleep, || Ok(()))
+}
+
 /// Does what [`play`] does, waits for answers as it is told to, and calls `pace` after each answer, before the next request.
 pub(crate) fn play_paced(
     socket: &Path,
