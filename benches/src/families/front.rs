@@ -72,6 +72,8 @@ impl Door {
 struct Route<'a> {
     door: Door,
     peer: &'a Peer,
+    /// The same program a second time, with processes of its own: what it differs by from the first tells how much a difference from others says.
+    again: bool,
     port: u16,
     /// The program that the web server starts, of which only the path is known; else the process of the peer is asked.
     started: Option<PathBuf>,
@@ -98,8 +100,11 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
     let peers: Vec<_> = peers.into_iter().filter(|peer| peer.name != peers::LIMIT).collect();
     let mut routes = Vec::new();
     for door in DOORS {
-        for peer in peers.iter().filter(|peer| door.fits(peer)) {
-            routes.push(Route { door, peer, port: daemon::free_port()?, started: None, rounds: Vec::new() });
+        let fitting = || peers.iter().filter(|peer| door.fits(peer));
+        // Behind the other doors it would be the same process.
+        let again = fitting().filter(|peer| door == Door::ModFcgid && is_lodger(peer)).map(|peer| (peer, true));
+        for (peer, again) in fitting().map(|peer| (peer, false)).chain(again) {
+            routes.push(Route { door, peer, again, port: daemon::free_port()?, started: None, rounds: Vec::new() });
         }
     }
     let nginx = nginx::start(context, &routes)?;
@@ -175,13 +180,14 @@ impl Route<'_> {
         }
     }
 
-    fn is_lodger(&self) -> bool {
-        self.peer.name.starts_with("lodger")
+    /// What it is called in the report.
+    fn name(&self) -> String {
+        format!("{}{}", self.peer.name, if self.again { ", once more" } else { "" })
     }
 
     fn failed(&self, error: &dyn std::error::Error, daemons: [&Daemon; 2]) -> String {
         let logs: String = daemons.into_iter().map(Daemon::log).collect();
-        format!("{} behind {}: {error}\n{logs}", self.peer.name, self.door.name())
+        format!("{} behind {}: {error}\n{logs}", self.name(), self.door.name())
     }
 
     /// A figure, round by round.
@@ -197,6 +203,10 @@ impl Route<'_> {
     fn times(&self, other: &Self, figure: fn(&Figures) -> f64) -> f64 {
         times(&self.each(figure), &other.each(figure))
     }
+}
+
+fn is_lodger(peer: &Peer) -> bool {
+    peer.name.starts_with("lodger")
 }
 
 /// The processes of a peer that can serve several connections at a time.
@@ -215,9 +225,9 @@ fn report(context: &Context, routes: &[Route<'_>], versions: Versions) -> Sectio
         let routes: Vec<_> = routes.iter().filter(|route| route.door == door).collect();
         let Some(first) = routes.first() else { continue };
         tables.push(table(door, first, &routes));
-        for lodger in routes.iter().filter(|route| route.is_lodger()) {
+        for lodger in routes.iter().filter(|route| is_lodger(route.peer) && !route.again) {
             let protocol = lodger.peer.protocol;
-            let others: Vec<_> = routes.iter().copied().filter(|route| !route.is_lodger() && route.peer.protocol == protocol).collect();
+            let others: Vec<_> = routes.iter().copied().filter(|route| !is_lodger(route.peer) && route.peer.protocol == protocol).collect();
             targets.extend(targets_of(lodger, &others));
         }
     }
@@ -225,7 +235,8 @@ fn report(context: &Context, routes: &[Route<'_>], versions: Versions) -> Sectio
         "wrk with the headers of a browser and {} connections asks nginx and Apache on loopback; {} runs of a second each, in turns and every other \
          time in the opposite order, and the median of them. {} The web server is on the core of the server. CPU time is that of the program alone, in all its processes, and with that of the web server; \
          figures with × are times those of the first row. nginx asks one process of lodger, tokio-fastcgi, Go and axum, and as many of libfcgi and PHP-FPM as there are \
-         connections, since each of those serves one request at a time. Under mod_fcgid every program has {} processes, each of which has one request at a time. Beside \
+         connections, since each of those serves one request at a time. Under mod_fcgid every program has {} processes, each of which has one request at a time; lodger is there a \
+         second time, with processes of its own, and what it differs by from itself says nothing. Beside \
          what should not be below 1 stands between what the runs lie, without the lowest and the highest of them: where 1 lies there too, they do not tell which is better. {}",
         context.in_flight,
         rounds(context),
@@ -240,7 +251,7 @@ fn table(door: Door, first: &Route<'_>, routes: &[&Route<'_>]) -> Table {
     let mut table = Table::new(door.caption(), &["server", "requests/s", "", "CPU", "", "CPU with web server", "", "latency p50", "p99"]);
     for route in routes {
         table.rows.push(vec![
-            route.peer.name.into(),
+            route.name(),
             ratio(route.times(first, |figures| figures.rate)),
             format!("{:.0}", route.median(|figures| figures.rate)),
             ratio(route.times(first, |figures| figures.cpu)),
