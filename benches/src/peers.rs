@@ -48,6 +48,11 @@ impl Peer {
     fn new(name: &'static str, protocol: Protocol, ways: &'static [Way], one: Server) -> Self {
         Self { name, protocol, ways, script: "/srv/www/site/hello.fcgi".into(), one, many: None }
     }
+
+    /// Whether it is lodger, by any of its protocols.
+    pub(crate) fn is_lodger(&self) -> bool {
+        self.name.starts_with("lodger")
+    }
 }
 
 /// Builds a program if need be, starts it, and tells its version. lodger is several, one for each protocol.

@@ -102,7 +102,7 @@ pub(crate) fn run(context: &Context) -> Result<Section> {
     for door in DOORS {
         let fitting = || peers.iter().filter(|peer| door.fits(peer));
         // Behind the other doors it would be the same process.
-        let again = fitting().filter(|peer| door == Door::ModFcgid && is_lodger(peer)).map(|peer| (peer, true));
+        let again = fitting().filter(|peer| door == Door::ModFcgid && peer.is_lodger()).map(|peer| (peer, true));
         for (peer, again) in fitting().map(|peer| (peer, false)).chain(again) {
             routes.push(Route { door, peer, again, port: daemon::free_port()?, started: None, rounds: Vec::new() });
         }
@@ -205,10 +205,6 @@ impl Route<'_> {
     }
 }
 
-fn is_lodger(peer: &Peer) -> bool {
-    peer.name.starts_with("lodger")
-}
-
 /// The processes of a peer that can serve several connections at a time.
 fn server(peer: &Peer) -> &process::Server {
     peer.many.as_ref().unwrap_or(&peer.one)
@@ -225,9 +221,9 @@ fn report(context: &Context, routes: &[Route<'_>], versions: Versions) -> Sectio
         let routes: Vec<_> = routes.iter().filter(|route| route.door == door).collect();
         let Some(first) = routes.first() else { continue };
         tables.push(table(door, first, &routes));
-        for lodger in routes.iter().filter(|route| is_lodger(route.peer) && !route.again) {
+        for lodger in routes.iter().filter(|route| route.peer.is_lodger() && !route.again) {
             let protocol = lodger.peer.protocol;
-            let others: Vec<_> = routes.iter().copied().filter(|route| !is_lodger(route.peer) && route.peer.protocol == protocol).collect();
+            let others: Vec<_> = routes.iter().copied().filter(|route| !route.peer.is_lodger() && route.peer.protocol == protocol).collect();
             targets.extend(targets_of(lodger, &others));
         }
     }

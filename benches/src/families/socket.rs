@@ -112,7 +112,7 @@ fn report(context: &Context, measured: &[(Peer, Figures)], versions: Versions) -
         }
     }
     if measured.iter().any(|(peer, _)| is_other_protocol(peer)) {
-        let mut protocols = table(measured.iter().filter(|(peer, _)| peer.name.starts_with("lodger")), lodger, &[Way::New, Way::Kept]);
+        let mut protocols = table(measured.iter().filter(|(peer, _)| peer.is_lodger()), lodger, &[Way::New, Way::Kept]);
         protocols.caption = "lodger's protocols against its FastCGI.".into();
         section.tables.push(protocols);
     }
